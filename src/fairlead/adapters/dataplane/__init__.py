@@ -1,0 +1,1 @@
+"""Dataplane over netlink and OVSDB."""

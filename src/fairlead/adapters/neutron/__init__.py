@@ -1,0 +1,1 @@
+"""NetworkService over Neutron's API."""

@@ -1,0 +1,1 @@
+"""LeaseStore over a file beside the node."""

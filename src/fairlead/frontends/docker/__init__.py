@@ -1,0 +1,1 @@
+"""libnetwork's remote network and IPAM drivers."""

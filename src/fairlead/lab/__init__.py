@@ -1,0 +1,1 @@
+"""A real small OpenStack network cloud on one machine."""

@@ -1,0 +1,1 @@
+"""What the engine needs of the world, as protocols. Adapters implement them; nothing here does I/O."""

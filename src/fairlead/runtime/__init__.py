@@ -1,0 +1,1 @@
+"""Settings, logging, metrics, and the one place that wires everything together."""
