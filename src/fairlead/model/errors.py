@@ -1,0 +1,127 @@
+"""The one tree of errors.
+
+    FairleadError
+    ├── InvalidInput            what was asked for can't be: malformed, contradictory, unknown option
+    │   └── UnsupportedRequest  well-formed, but Fairlead does not do it
+    ├── NotFound                a named network, subnet, port, endpoint … does not exist
+    ├── Conflict                it collides with something that exists
+    │   ├── AddressInUse
+    │   ├── OverlappingSubnet
+    │   └── StillInUse
+    ├── Exhausted               nothing is left of it
+    │   ├── NoFreeAddress
+    │   └── QuotaExceeded
+    ├── Denied                  the cloud refuses these credentials
+    │   ├── AuthenticationFailed
+    │   └── PermissionDenied
+    ├── Unavailable             something that is needed does not answer; trying again may help
+    │   ├── CloudUnavailable    Keystone or Neutron
+    │   ├── SwitchUnavailable   OVSDB or the switch
+    │   └── WiringTimeout       the port was plugged and never became ready
+    ├── DataplaneError          the kernel refused a device
+    ├── StoreError              the node's own file
+    ├── SettingsError           fairlead.toml, clouds.yaml, the environment
+    └── LabError                the lab
+
+Adapters translate foreign exceptions into these, chained; front ends translate these into their protocol's.
+"""
+
+
+class FairleadError(Exception):
+    """Base of all: what went wrong, and what to do about it, in one line.
+
+    message: one sentence without a full stop, naming the cause. remedy: what the reader can do; may be empty.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.message}: {self.remedy}" if self.remedy else self.message
+        return " ".join(text.split())
+
+
+class InvalidInput(FairleadError):
+    """What was asked for can't be: malformed, contradictory or unknown."""
+
+
+class UnsupportedRequest(InvalidInput):
+    """Well-formed, but not something Fairlead does."""
+
+
+class NotFound(FairleadError):
+    """Something named does not exist, or is not visible to these credentials."""
+
+
+class Conflict(FairleadError):
+    """It collides with something that exists."""
+
+
+class AddressInUse(Conflict):
+    """The address belongs to another port."""
+
+
+class OverlappingSubnet(Conflict):
+    """The range overlaps one that is in use."""
+
+
+class StillInUse(Conflict):
+    """It can't be deleted while others use it."""
+
+
+class Exhausted(FairleadError):
+    """Nothing is left of it."""
+
+
+class NoFreeAddress(Exhausted):
+    """Every address of the subnet is taken."""
+
+
+class QuotaExceeded(Exhausted):
+    """The project's quota is used up."""
+
+
+class Denied(FairleadError):
+    """The cloud refuses these credentials."""
+
+
+class AuthenticationFailed(Denied):
+    """Keystone does not accept the credentials (HTTP 401)."""
+
+
+class PermissionDenied(Denied):
+    """The role does not allow it (HTTP 403)."""
+
+
+class Unavailable(FairleadError):
+    """Something that is needed does not answer; trying again may help."""
+
+
+class CloudUnavailable(Unavailable):
+    """Keystone or Neutron does not answer, or answers 5xx."""
+
+
+class SwitchUnavailable(Unavailable):
+    """OVSDB or the switch does not answer."""
+
+
+class WiringTimeout(Unavailable):
+    """The port was plugged and OVN never said that its flows are in place."""
+
+
+class DataplaneError(FairleadError):
+    """The kernel refused a device."""
+
+
+class StoreError(FairleadError):
+    """The node's own file can't be read or written."""
+
+
+class SettingsError(FairleadError):
+    """fairlead.toml, clouds.yaml or the environment is wrong."""
+
+
+class LabError(FairleadError):
+    """The lab can't do what was asked."""
