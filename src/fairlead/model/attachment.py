@@ -1,0 +1,28 @@
+"""An attachment: a port, the VIF that carries it on this host, and the sandbox it serves."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """All that the data plane needs to wire one endpoint.
+
+    id: the endpoint's id in the container engine (hexadecimal or alphanumeric, at least 11 characters).
+    mtu in bytes, 0: leave the kernel's default.
+    """
+
+    id: str
+    port_id: str
+    mac: str
+    mtu: int
+    network_id: str = ""
+
+    @property
+    def host_device(self) -> str:
+        """Name of the VIF, the end that stays on the host (at most 15 bytes: IFNAMSIZ)."""
+        return f"flh{self.id[:11]}"
+
+    @property
+    def sandbox_device(self) -> str:
+        """Name of the end that moves into the sandbox, as long as it is on the host."""
+        return f"flc{self.id[:11]}"

@@ -1,0 +1,158 @@
+"""Neutron's objects, as far as Fairlead needs them.
+
+Field names are those of the Networking API v2.0; ids are UUID strings, addresses are `ipaddress` values.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network. mtu is in bytes, 0 where the cloud does not say; revision is its `revision_number`."""
+
+    id: str
+    name: str
+    mtu: int
+    subnet_ids: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+    project_id: str = ""
+    created_at: str = ""
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """Addresses from first to last, both included: one of a subnet's allocation pools."""
+
+    first: IPAddress
+    last: IPAddress
+
+    def __contains__(self, address: IPAddress) -> bool:
+        return self.first.version == address.version and int(self.first) <= int(address) <= int(self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route that a subnet gives to its hosts (`host_routes`)."""
+
+    destination: IPNetwork
+    nexthop: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A subnet. gateway is None where it has none."""
+
+    id: str
+    network_id: str
+    cidr: IPNetwork
+    gateway: IPAddress | None
+    name: str = ""
+    allocation_pools: tuple[AddressRange, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FixedIP:
+    """One address on a port. In a request address may be None: Neutron picks one of the subnet."""
+
+    subnet_id: str
+    address: IPAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port. host is empty where it is unbound or these credentials can't see it."""
+
+    id: str
+    network_id: str
+    mac: str
+    fixed_ips: tuple[FixedIP, ...]
+    name: str = ""
+    device_id: str = ""
+    device_owner: str = ""
+    status: str = ""
+    host: str = ""
+    security_group_ids: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A security group, by id and name."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewNetwork:
+    """A network to make."""
+
+    name: str
+    description: str = ""
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubnet:
+    """A subnet to make, without DHCP: containers get their addresses from Docker.
+
+    allocation_pools empty: Neutron's default, every address but the gateway. gateway None: no gateway.
+    """
+
+    network_id: str
+    cidr: IPNetwork
+    gateway: IPAddress | None
+    name: str = ""
+    allocation_pools: tuple[AddressRange, ...] = ()
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewPort:
+    """A port to make. mac empty: Neutron picks one. security_group_ids None: the project's default group.
+
+    host empty: leave it unbound. Otherwise it is bound to that host (needs a role that may bind).
+    """
+
+    network_id: str
+    fixed_ips: tuple[FixedIP, ...]
+    name: str = ""
+    device_id: str = ""
+    device_owner: str = ""
+    mac: str = ""
+    host: str = ""
+    security_group_ids: tuple[str, ...] | None = None
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PortChange:
+    """What to change of a port; None leaves as it is."""
+
+    name: str | None = None
+    device_id: str | None = None
+    fixed_ips: tuple[FixedIP, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudView:
+    """What the cloud lets these credentials do, found out once.
+
+    user and project are names for logs; project_id the token's; roles the token's role names.
+    may_bind: ports may be bound to a host (`binding:host_id`). extensions: aliases of Neutron's API extensions.
+    """
+
+    user: str
+    project: str
+    project_id: str
+    roles: frozenset[str]
+    may_bind: bool
+    extensions: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,50 @@
+"""What the engine needs of the host's network."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairlead.model.attachment import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """What this host's switch says of itself.
+
+    host: the chassis' host name, as Neutron knows it. datapath: `system` (kernel) or `netdev` (userspace).
+    """
+
+    host: str
+    bridge: str
+    datapath: str
+    ovn_controller: bool
+
+
+class Dataplane(Protocol):
+    """One attachment mode. Every call is idempotent and may be made again after a crash anywhere within it.
+
+    Raises SwitchUnavailable (OVSDB does not answer) and DataplaneError (the kernel refused).
+    """
+
+    async def view(self) -> HostView:
+        """Say what the host's switch is."""
+        ...
+
+    async def apply(self, attachment: Attachment) -> None:
+        """Make the devices, plug the port, and return when its flows are in place.
+
+        Afterwards `attachment.sandbox_device` waits in the host's namespace, down and without any address.
+        Raises WiringTimeout.
+        """
+        ...
+
+    async def remove(self, attachment_id: str) -> None:
+        """Unplug the port and delete its devices, wherever the sandbox's end is; fine where nothing is left.
+
+        All parts are tried; the errors are collected and raised together.
+        """
+        ...
+
+    async def sweep(self, known: Collection[str]) -> list[str]:
+        """Remove all of Fairlead's attachments on this host but the known ids; return the ids removed."""
+        ...

@@ -1,0 +1,92 @@
+"""What the engine needs of Neutron."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from fairlead.model.network import (
+    CloudView,
+    Network,
+    NewNetwork,
+    NewPort,
+    NewSubnet,
+    Port,
+    PortChange,
+    SecurityGroup,
+    Subnet,
+)
+
+
+class NetworkService(Protocol):
+    """Networks, subnets and ports of one project.
+
+    Every call raises CloudUnavailable (no answer in bounded time, or 5xx), AuthenticationFailed or PermissionDenied;
+    what it raises beyond these is said with it. Deletions are idempotent: what is not there is deleted.
+    """
+
+    async def view(self) -> CloudView:
+        """Say who we are and what we may do; asked of the cloud once, then remembered."""
+        ...
+
+    async def find_networks(
+        self, *, network_id: str = "", name: str = "", tags: Collection[str] = (), own: bool = False
+    ) -> list[Network]:
+        """List the networks that match all that is given; own: of this project only, not shared ones."""
+        ...
+
+    async def create_network(self, new: NewNetwork) -> Network:
+        """Make a network. Raises QuotaExceeded."""
+        ...
+
+    async def tag_network(self, network_id: str, tag: str) -> None:
+        """Add one tag to a network, atomically. Raises NotFound."""
+        ...
+
+    async def untag_network(self, network_id: str, tag: str) -> None:
+        """Take one tag off a network, atomically; fine where it is not there."""
+        ...
+
+    async def delete_network(self, network_id: str, *, revision: int | None = None) -> None:
+        """Delete a network with its subnets.
+
+        revision: only if it is still at this revision (RFC 9110 If-Match). Raises Conflict where it is not,
+        StillInUse where ports are left.
+        """
+        ...
+
+    async def find_subnets(self, network_id: str) -> list[Subnet]:
+        """List the subnets of a network."""
+        ...
+
+    async def create_subnet(self, new: NewSubnet) -> Subnet:
+        """Make a subnet. Raises OverlappingSubnet, QuotaExceeded, NotFound (its network), InvalidInput."""
+        ...
+
+    async def delete_subnet(self, subnet_id: str) -> None:
+        """Delete a subnet. Raises StillInUse."""
+        ...
+
+    async def find_ports(
+        self, *, network_id: str = "", device_id: str = "", mac: str = "", tags: Collection[str] = ()
+    ) -> list[Port]:
+        """List the ports that match all that is given."""
+        ...
+
+    async def create_port(self, new: NewPort) -> Port:
+        """Make a port, in one request where the cloud can tag while it creates.
+
+        Raises AddressInUse (an address or MAC is taken), NoFreeAddress, QuotaExceeded, NotFound (network, group),
+        InvalidInput (an address outside the subnet).
+        """
+        ...
+
+    async def update_port(self, port_id: str, change: PortChange) -> Port:
+        """Change a port. Raises NotFound, AddressInUse, InvalidInput."""
+        ...
+
+    async def delete_port(self, port_id: str) -> None:
+        """Delete a port."""
+        ...
+
+    async def find_security_groups(self, names: Collection[str]) -> list[SecurityGroup]:
+        """List the security groups whose name or id is among names."""
+        ...
