@@ -1,0 +1,272 @@
+"""Neutron as the engine's NetworkService."""
+
+import asyncio
+import re
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from yarl import URL
+
+from fairlead.adapters.neutron import binding_probe, errors, wire
+from fairlead.adapters.neutron.client import (
+    CONNECT_TIMEOUT,
+    TOTAL_TIMEOUT,
+    NeutronClient,
+    OnCall,
+    Query,
+    new_request_id,
+)
+from fairlead.adapters.neutron.credentials import CloudConfig
+from fairlead.model.errors import FairleadError, NotFound
+from fairlead.model.network import (
+    CloudView,
+    Network,
+    NewNetwork,
+    NewPort,
+    NewSubnet,
+    Port,
+    PortChange,
+    SecurityGroup,
+    Subnet,
+)
+
+# Ports take tags in the POST only with this ML2 extension; without it Neutron drops them without a word.
+TAGS_WHILE_CREATING = "tag-ports-during-bulk-creation"
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+Wire = TypeVar("Wire", bound=msgspec.Struct)
+
+
+class NeutronService:
+    """The networks, subnets and ports of one project (see ports.network_service.NetworkService).
+
+    config: the cloud and the credentials. request_id: gives the id that each request carries in
+    X-OpenStack-Request-ID. on_call: told of each HTTP exchange: method, path with ids replaced, status (0: none),
+    seconds. connect_timeout, total_timeout: seconds, the latter for a whole call with its retries.
+
+    Close it, or use it with `async with`; it belongs to the event loop it is first used in. Beside what the protocol
+    says, every call raises SettingsError where credentials or catalogue can't be used at all.
+    """
+
+    def __init__(
+        self,
+        config: CloudConfig,
+        *,
+        request_id: Callable[[], str] = new_request_id,
+        on_call: OnCall | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        total_timeout: float = TOTAL_TIMEOUT,
+    ) -> None:
+        self._client = NeutronClient(
+            config,
+            request_id=request_id,
+            on_call=on_call,
+            connect_timeout=connect_timeout,
+            total_timeout=total_timeout,
+        )
+        self._view: CloudView | None = None
+        self._view_lock = asyncio.Lock()
+        self._extensions: frozenset[str] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def view(self) -> CloudView:
+        """Say who we are and what we may do.
+
+        may_bind is tried out (see binding_probe); until that tells, which takes one network in the project, it is
+        what Neutron's default policy gives our roles, and is tried again at the next call.
+        """
+        async with self._view_lock:
+            if self._view:
+                return self._view
+            token = await self._client.token()
+            extensions = await self._known_extensions()
+            tried = await binding_probe.may_bind(self._client, token.project_id)
+            view = CloudView(
+                user=token.user,
+                project=token.project,
+                project_id=token.project_id,
+                roles=token.roles,
+                may_bind=binding_probe.bind_by_default(token.roles) if tried is None else tried,
+                extensions=extensions,
+            )
+            if tried is not None:
+                self._view = view
+            return view
+
+    async def find_networks(
+        self, *, network_id: str = "", name: str = "", tags: Collection[str] = (), own: bool = False
+    ) -> list[Network]:
+        """List the networks that match all that is given; own: of this project only, not shared ones."""
+        project_id = (await self._client.token()).project_id if own else ""
+        query = _query(id=network_id, name=name, tags=_tags(tags), project_id=project_id)
+        return [item.model() for item in await self._list("networks", wire.NetworkWire, query)]
+
+    async def create_network(self, new: NewNetwork) -> Network:
+        """Make a network and tag it: nothing is left where the tagging fails."""
+        body = await self._client.call("POST", "/networks", body=wire.new_network_body(new))
+        made = self._one(body, "network", wire.NetworkWire)
+        if not new.tags:
+            return made.model()
+        try:
+            await self._put_tags("networks", made.id, new.tags)
+            # The tags have changed the revision, and delete_network may want it.
+            body = await self._client.call("GET", f"/networks/{made.id}")
+        except BaseException:
+            await self._undo("networks", made.id)
+            raise
+        return self._one(body, "network", wire.NetworkWire).model()
+
+    async def tag_network(self, network_id: str, tag: str) -> None:
+        """Add one tag to a network, atomically."""
+        await self._client.call("PUT", f"/networks/{_segment(network_id)}/tags/{_segment(tag)}")
+
+    async def untag_network(self, network_id: str, tag: str) -> None:
+        """Take one tag off a network, atomically; fine where it is not there."""
+        await self._delete(f"/networks/{_segment(network_id)}/tags/{_segment(tag)}")
+
+    async def delete_network(self, network_id: str, *, revision: int | None = None) -> None:
+        """Delete a network with its subnets; revision: only if it is still at this one."""
+        await self._delete(f"/networks/{_segment(network_id)}", revision=revision)
+
+    async def find_subnets(self, network_id: str) -> list[Subnet]:
+        """List the subnets of a network."""
+        return [item.model() for item in await self._list("subnets", wire.SubnetWire, [("network_id", network_id)])]
+
+    async def create_subnet(self, new: NewSubnet) -> Subnet:
+        """Make a subnet and tag it: nothing is left where the tagging fails."""
+        body = await self._client.call("POST", "/subnets", body=wire.new_subnet_body(new))
+        made = self._one(body, "subnet", wire.SubnetWire)
+        if new.tags:
+            await self._tag_new("subnets", made.id, new.tags)
+            made.tags = sorted(new.tags)
+        return made.model()
+
+    async def delete_subnet(self, subnet_id: str) -> None:
+        """Delete a subnet."""
+        await self._delete(f"/subnets/{_segment(subnet_id)}")
+
+    async def find_ports(
+        self, *, network_id: str = "", device_id: str = "", mac: str = "", tags: Collection[str] = ()
+    ) -> list[Port]:
+        """List the ports that match all that is given."""
+        query = _query(network_id=network_id, device_id=device_id, mac_address=mac, tags=_tags(tags))
+        return [item.model() for item in await self._list("ports", wire.PortWire, query)]
+
+    async def create_port(self, new: NewPort) -> Port:
+        """Make a port, tagged: in one request where the cloud can, else nothing is left where the tagging fails."""
+        at_once = bool(new.tags) and TAGS_WHILE_CREATING in await self._known_extensions()
+        body = await self._client.call(
+            "POST", "/ports", body=wire.new_port_body(new, tags=new.tags if at_once else frozenset())
+        )
+        made = self._one(body, "port", wire.PortWire)
+        if new.tags and not at_once:
+            await self._tag_new("ports", made.id, new.tags)
+            made.tags = sorted(new.tags)
+        return made.model()
+
+    async def update_port(self, port_id: str, change: PortChange) -> Port:
+        """Change a port."""
+        body = await self._client.call("PUT", f"/ports/{_segment(port_id)}", body=wire.port_change_body(change))
+        return self._one(body, "port", wire.PortWire).model()
+
+    async def delete_port(self, port_id: str) -> None:
+        """Delete a port."""
+        await self._delete(f"/ports/{_segment(port_id)}")
+
+    async def find_security_groups(self, names: Collection[str]) -> list[SecurityGroup]:
+        """List the security groups whose name or id is among names.
+
+        Of groups with one name the project's own count; an administrator sees every project's.
+        """
+        if not names:
+            return []
+        token = await self._client.token()
+        wanted = sorted(set(names))
+        found = await self._groups([("name", name) for name in wanted])
+        own_names = {group.name for group in found if group.project_id == token.project_id}
+        chosen = {
+            group.id: group for group in found if group.project_id == token.project_id or group.name not in own_names
+        }
+        if ids := [("id", name) for name in wanted if _UUID.fullmatch(name)]:
+            chosen.update((group.id, group) for group in await self._groups(ids))
+        return [group.model() for group in chosen.values()]
+
+    async def _groups(self, query: Query) -> list[wire.SecurityGroupWire]:
+        fields = [("fields", field) for field in ("id", "name", "project_id")]
+        return await self._list("security_groups", wire.SecurityGroupWire, [*query, *fields], path="/security-groups")
+
+    async def _known_extensions(self) -> frozenset[str]:
+        if self._extensions is None:
+            found = await self._list("extensions", wire.NamedWire, [("fields", "alias")])
+            self._extensions = frozenset(extension.alias for extension in found)
+        return self._extensions
+
+    async def _list(self, key: str, kind: type[Wire], query: Query, *, path: str = "") -> list[Wire]:
+        """List all pages: an operator may limit what one answer holds."""
+        path = path or f"/{key}"
+        found: list[Wire] = []
+        while True:
+            body = await self._client.call("GET", path, query=query)
+            try:
+                items, following = wire.read_page(body, key, kind)
+            except msgspec.MsgspecError as exc:
+                raise errors.unreadable(f"GET {path}") from exc
+            found += items
+            if not following:
+                return found
+            # Of the link only the query counts: its host is what Neutron believes it is called.
+            query = list(URL(following).query.items())
+
+    def _one(self, body: bytes, key: str, kind: type[Wire]) -> Wire:
+        try:
+            return wire.read_one(body, key, kind)
+        except msgspec.MsgspecError as exc:
+            raise errors.unreadable(key) from exc
+
+    async def _delete(self, path: str, *, revision: int | None = None) -> None:
+        headers = {} if revision is None else {"If-Match": f"revision_number={revision}"}
+        with suppress(NotFound):
+            await self._client.call("DELETE", path, headers=headers)
+
+    async def _put_tags(self, collection: str, resource_id: str, tags: frozenset[str]) -> None:
+        await self._client.call("PUT", f"/{collection}/{resource_id}/tags", body=wire.tags_body(tags))
+
+    async def _tag_new(self, collection: str, resource_id: str, tags: frozenset[str]) -> None:
+        try:
+            await self._put_tags(collection, resource_id, tags)
+        except BaseException:
+            await self._undo(collection, resource_id)
+            raise
+
+    async def _undo(self, collection: str, resource_id: str) -> None:
+        """Delete what could not be tagged: without its tag nobody would ever delete it. The first error counts."""
+        with suppress(FairleadError):
+            await asyncio.shield(self._client.call("DELETE", f"/{collection}/{resource_id}"))
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _tags(tags: Collection[str]) -> str:
+    return ",".join(sorted(tags))
+
+
+def _query(**filters: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in filters.items() if value]

@@ -1,0 +1,275 @@
+"""The JSON of the Networking API v2.0, as far as Fairlead reads and writes it, and its conversion to the model."""
+
+from ipaddress import ip_address, ip_network
+from typing import TypeVar
+
+import msgspec
+
+from fairlead.model.network import (
+    AddressRange,
+    FixedIP,
+    HostRoute,
+    Network,
+    NewNetwork,
+    NewPort,
+    NewSubnet,
+    Port,
+    PortChange,
+    SecurityGroup,
+    Subnet,
+)
+
+
+class NetworkWire(msgspec.Struct):
+    """A network as Neutron sends it."""
+
+    id: str
+    name: str = ""
+    mtu: int = 0
+    subnets: list[str] = []
+    tags: list[str] = []
+    project_id: str = ""
+    created_at: str = ""
+    revision_number: int = 0
+
+    def model(self) -> Network:
+        """Convert it."""
+        return Network(
+            id=self.id,
+            name=self.name,
+            mtu=self.mtu,
+            subnet_ids=tuple(self.subnets),
+            tags=frozenset(self.tags),
+            project_id=self.project_id,
+            created_at=self.created_at,
+            revision=self.revision_number,
+        )
+
+
+class PoolWire(msgspec.Struct):
+    """An allocation pool."""
+
+    start: str
+    end: str
+
+
+class RouteWire(msgspec.Struct):
+    """A host route."""
+
+    destination: str
+    nexthop: str
+
+
+class SubnetWire(msgspec.Struct):
+    """A subnet as Neutron sends it."""
+
+    id: str
+    network_id: str
+    cidr: str
+    gateway_ip: str | None = None
+    name: str = ""
+    allocation_pools: list[PoolWire] = []
+    host_routes: list[RouteWire] = []
+    tags: list[str] = []
+
+    def model(self) -> Subnet:
+        """Convert it."""
+        return Subnet(
+            id=self.id,
+            network_id=self.network_id,
+            cidr=ip_network(self.cidr),
+            gateway=ip_address(self.gateway_ip) if self.gateway_ip else None,
+            name=self.name,
+            allocation_pools=tuple(
+                AddressRange(ip_address(pool.start), ip_address(pool.end)) for pool in self.allocation_pools
+            ),
+            host_routes=tuple(
+                HostRoute(ip_network(route.destination), ip_address(route.nexthop)) for route in self.host_routes
+            ),
+            tags=frozenset(self.tags),
+        )
+
+
+class FixedIPWire(msgspec.Struct, omit_defaults=True):
+    """An address of a port; without ip_address in a request Neutron picks one."""
+
+    subnet_id: str = ""
+    ip_address: str = ""
+
+
+class PortWire(msgspec.Struct):
+    """A port as Neutron sends it; binding:host_id is absent unless the role may see it."""
+
+    id: str
+    network_id: str
+    mac_address: str
+    fixed_ips: list[FixedIPWire] = []
+    name: str = ""
+    device_id: str = ""
+    device_owner: str = ""
+    status: str = ""
+    host_id: str = msgspec.field(name="binding:host_id", default="")
+    security_groups: list[str] = []
+    tags: list[str] = []
+    revision_number: int = 0
+
+    def model(self) -> Port:
+        """Convert it."""
+        return Port(
+            id=self.id,
+            network_id=self.network_id,
+            mac=self.mac_address,
+            fixed_ips=tuple(
+                FixedIP(fixed.subnet_id, ip_address(fixed.ip_address) if fixed.ip_address else None)
+                for fixed in self.fixed_ips
+            ),
+            name=self.name,
+            device_id=self.device_id,
+            device_owner=self.device_owner,
+            status=self.status,
+            host=self.host_id,
+            security_group_ids=tuple(self.security_groups),
+            tags=frozenset(self.tags),
+            revision=self.revision_number,
+        )
+
+
+class SecurityGroupWire(msgspec.Struct):
+    """A security group as Neutron sends it."""
+
+    id: str
+    name: str = ""
+    project_id: str = ""
+
+    def model(self) -> SecurityGroup:
+        """Convert it."""
+        return SecurityGroup(id=self.id, name=self.name)
+
+
+class NamedWire(msgspec.Struct):
+    """Anything that has an alias or an id, where no more is of interest."""
+
+    id: str = ""
+    alias: str = ""
+
+
+class LinkWire(msgspec.Struct):
+    """A link of a page to its neighbours."""
+
+    rel: str
+    href: str
+
+
+class _NewNetworkWire(msgspec.Struct):
+    name: str
+    description: str
+
+
+class _NewSubnetWire(msgspec.Struct, omit_defaults=True):
+    network_id: str
+    cidr: str
+    ip_version: int
+    gateway_ip: str | None
+    name: str
+    enable_dhcp: bool
+    allocation_pools: list[PoolWire] = []
+
+
+class _NewPortWire(msgspec.Struct, omit_defaults=True):
+    network_id: str
+    fixed_ips: list[FixedIPWire]
+    name: str = ""
+    device_id: str = ""
+    device_owner: str = ""
+    mac_address: str = ""
+    host_id: str = msgspec.field(name="binding:host_id", default="")
+    security_groups: list[str] | None = None
+    tags: list[str] = []
+
+
+class _PortChangeWire(msgspec.Struct, omit_defaults=True):
+    name: str | None = None
+    device_id: str | None = None
+    fixed_ips: list[FixedIPWire] | None = None
+
+
+def new_network_body(new: NewNetwork) -> bytes:
+    """Write the body of POST /networks."""
+    return _body("network", _NewNetworkWire(new.name, new.description))
+
+
+def new_subnet_body(new: NewSubnet) -> bytes:
+    """Write the body of POST /subnets."""
+    pools = [PoolWire(str(pool.first), str(pool.last)) for pool in new.allocation_pools]
+    return _body(
+        "subnet",
+        _NewSubnetWire(
+            network_id=new.network_id,
+            cidr=str(new.cidr),
+            ip_version=new.cidr.version,
+            gateway_ip=str(new.gateway) if new.gateway else None,
+            name=new.name,
+            enable_dhcp=False,
+            allocation_pools=pools,
+        ),
+    )
+
+
+def new_port_body(new: NewPort, *, tags: frozenset[str]) -> bytes:
+    """Write the body of POST /ports; tags: those to send with it."""
+    return _body(
+        "port",
+        _NewPortWire(
+            network_id=new.network_id,
+            fixed_ips=_fixed_ips(new.fixed_ips),
+            name=new.name,
+            device_id=new.device_id,
+            device_owner=new.device_owner,
+            mac_address=new.mac,
+            host_id=new.host,
+            security_groups=None if new.security_group_ids is None else list(new.security_group_ids),
+            tags=sorted(tags),
+        ),
+    )
+
+
+def port_change_body(change: PortChange) -> bytes:
+    """Write the body of PUT /ports/{id}."""
+    fixed_ips = None if change.fixed_ips is None else _fixed_ips(change.fixed_ips)
+    return _body("port", _PortChangeWire(change.name, change.device_id, fixed_ips))
+
+
+def tags_body(tags: frozenset[str]) -> bytes:
+    """Write the body of PUT /{resource}/{id}/tags."""
+    return msgspec.json.encode({"tags": sorted(tags)})
+
+
+def _fixed_ips(fixed_ips: tuple[FixedIP, ...]) -> list[FixedIPWire]:
+    return [FixedIPWire(fixed.subnet_id, str(fixed.address) if fixed.address else "") for fixed in fixed_ips]
+
+
+def _body(key: str, value: msgspec.Struct) -> bytes:
+    return msgspec.json.encode({key: value})
+
+
+Wire = TypeVar("Wire", bound=msgspec.Struct)
+
+
+def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
+    """Read {key: object}. Raises msgspec.MsgspecError."""
+    return msgspec.json.decode(_member(body, key), type=kind)
+
+
+def read_page(body: bytes, key: str, kind: type[Wire]) -> tuple[list[Wire], str]:
+    """Read {key: [objects]} and the URL of the next page, empty on the last. Raises msgspec.MsgspecError."""
+    items = msgspec.json.decode(_member(body, key), type=list[kind])  # type: ignore[valid-type]
+    links = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get(f"{key}_links")
+    linked = msgspec.json.decode(links, type=list[LinkWire]) if links else []
+    return items, next((link.href for link in linked if link.rel == "next"), "")
+
+
+def _member(body: bytes, key: str) -> msgspec.Raw:
+    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    if key not in members:
+        raise msgspec.ValidationError(f"the answer has no {key!r}")
+    return members[key]
