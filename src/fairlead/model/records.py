@@ -63,11 +63,12 @@ class JoinedNetwork:
     """A network of the engine's on this node, and the Neutron network behind it.
 
     id is the engine's. owned: made by Fairlead (on this host or another), so the last host to leave deletes it.
-    security_group_ids None: the project's default group.
+    security_group_ids None: the project's default group. since: epoch seconds of the last change of step.
     """
 
     id: str
     step: Step
+    since: float
     network_id: str = ""
     name: str = ""
     mtu: int = 0

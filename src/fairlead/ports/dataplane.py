@@ -1,6 +1,6 @@
 """What the engine needs of the host's network."""
 
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,9 @@ class Dataplane(Protocol):
         """
         ...
 
-    async def sweep(self, known: Collection[str]) -> list[str]:
-        """Remove all of Fairlead's attachments on this host but the known ids; return the ids removed."""
+    async def sweep(self, known: Container[str]) -> list[str]:
+        """Remove all of Fairlead's attachments on this host but the known ids; return the ids removed.
+
+        known is asked about each one when it is found, so that one made meanwhile is not taken for an orphan.
+        """
         ...

@@ -1,0 +1,113 @@
+"""Endpoints: an allocation that the container engine has given a name, and its attachment to this host."""
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from fairlead.engine.allocations import change_address, create_port, delete_allocation, find_allocation
+from fairlead.engine.membership import Memberships
+from fairlead.engine.node import Node
+from fairlead.model.attachment import Attachment
+from fairlead.model.errors import AddressInUse, NotFound
+from fairlead.model.network import FixedIP, IPAddress
+from fairlead.model.records import Allocation, JoinedNetwork, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Create, attach, detach and delete endpoints. Every call is idempotent by the endpoint's id."""
+
+    node: Node
+    memberships: Memberships
+
+    async def create(
+        self, engine_network: str, endpoint_id: str, addresses: tuple[IPAddress, ...], mac: str
+    ) -> Allocation:
+        """Give an endpoint the port that has its addresses; mac empty: the port's own.
+
+        Raises NotFound (network, or an address that was not given out), AddressInUse.
+        """
+        joined = self.memberships.get(engine_network)
+        async with self.node.locks[f"addresses {joined.id}"]:
+            first, *others = addresses
+            allocation = find_allocation(self.node, joined.id, first)
+            if allocation is None or allocation.step is not Step.HELD:
+                raise NotFound(
+                    f"address {first} was not given out by Fairlead on this host",
+                    remedy="make the network with --ipam-driver fairlead, and start the container again",
+                )
+            if allocation.endpoint_id not in ("", endpoint_id):
+                raise AddressInUse(
+                    f"address {first} is used by endpoint {allocation.endpoint_id[:12]}", remedy="choose another --ip"
+                )
+            for address in others:
+                if address not in allocation.addresses:
+                    allocation = await self._move(joined, address, allocation)
+            if mac and mac.lower() != allocation.mac.lower():
+                allocation = await self._replace(joined, allocation, mac)
+            if allocation.endpoint_id != endpoint_id:
+                allocation = replace(
+                    allocation,
+                    endpoint_id=endpoint_id,
+                    claimed=allocation.claimed | set(addresses),
+                    since=self.node.clock.now(),
+                    named=False,
+                )
+                self.node.store.put(allocation)
+            return allocation
+
+    async def attach(self, engine_network: str, endpoint_id: str) -> tuple[JoinedNetwork, Attachment]:
+        """Wire the endpoint on this host; returns when packets can flow.
+
+        Raises NotFound, WiringTimeout, SwitchUnavailable, DataplaneError.
+        """
+        joined = self.memberships.get(engine_network)
+        allocation = self.get(endpoint_id)
+        attachment = Attachment(
+            id=endpoint_id,
+            port_id=allocation.port_id,
+            mac=allocation.mac,
+            mtu=joined.mtu,
+            network_id=joined.network_id,
+        )
+        await self.node.dataplane.apply(attachment)
+        return joined, attachment
+
+    async def delete(self, endpoint_id: str) -> None:
+        """Unplug the endpoint and let go of its port, which goes when its addresses are released."""
+        await self.node.dataplane.remove(endpoint_id)
+        allocation = self._find(endpoint_id)
+        if allocation:
+            self.node.store.put(replace(allocation, endpoint_id="", since=self.node.clock.now()))
+
+    def get(self, endpoint_id: str) -> Allocation:
+        """Return an endpoint's allocation. Raises NotFound."""
+        allocation = self._find(endpoint_id)
+        if allocation is None:
+            raise NotFound(
+                f"endpoint {endpoint_id[:12]} is not known to Fairlead on this host", remedy="start the container again"
+            )
+        return allocation
+
+    def _find(self, endpoint_id: str) -> Allocation | None:
+        return next((one for one in self.node.store.all(Allocation) if one.endpoint_id == endpoint_id), None)
+
+    async def _move(self, joined: JoinedNetwork, address: IPAddress, to: Allocation) -> Allocation:
+        """Move an address to another port: two starts crossed, and each was told of the other's."""
+        holder = find_allocation(self.node, joined.id, address)
+        if holder and holder.endpoint_id:
+            raise AddressInUse(f"address {address} is used by endpoint {holder.endpoint_id[:12]}")
+        if holder:
+            await change_address(self.node, joined, holder, None, version=address.version)
+        return await change_address(self.node, joined, to, address)
+
+    async def _replace(self, joined: JoinedNetwork, allocation: Allocation, mac: str) -> Allocation:
+        """Make the port anew with the MAC that was asked for: members may set it only when a port is made."""
+        fixed_ips = tuple(
+            FixedIP(subnet.subnet_id, address)
+            for subnet in joined.subnets
+            for address in allocation.addresses
+            if address in subnet.cidr
+        )
+        await delete_allocation(self.node, allocation)
+        wanted = Allocation(uuid4().hex, Step.WANTED, joined.id, self.node.clock.now())
+        return await create_port(self.node, joined, wanted, fixed_ips, mac)

@@ -1,0 +1,293 @@
+"""Joining a Neutron network on behalf of a network of the engine's, and leaving it.
+
+The first host makes what is missing, the others adopt it; every member of an owned network tags it, and the last to
+take its tag off deletes it. What Fairlead did not make is used and otherwise left alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from fairlead.engine.allocations import delete_allocation
+from fairlead.engine.election import Election
+from fairlead.engine.lookup import find_network
+from fairlead.engine.names import MEMBER_PREFIX, OWNED, member_tag, network_name, pool_tag
+from fairlead.engine.node import Node
+from fairlead.engine.pools import first_address
+from fairlead.model.errors import Conflict, FairleadError, InvalidInput, NotFound, OverlappingSubnet, StillInUse
+from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Network, NewNetwork, NewSubnet, Subnet
+from fairlead.model.records import AddressPool, Allocation, JoinedNetwork, JoinedSubnet, NetworkReference, Step
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
+"""How often a network that changes under our hands is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a network of the engine's should be.
+
+    ranges: its pools' ranges, IPv4 first. groups: names or ids of security groups; empty: the project's default.
+    """
+
+    engine_network: str
+    ranges: tuple[IPNetwork, ...]
+    reference: NetworkReference = field(default_factory=NetworkReference)
+    internal: bool = False
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memberships:
+    """Join and leave networks."""
+
+    node: Node
+
+    async def join(self, wish: Wish) -> JoinedNetwork:
+        """Create or adopt the network and its subnets; made half, it is undone.
+
+        Idempotent by the engine's network id. Raises InvalidInput, NotFound, Conflict, OverlappingSubnet,
+        QuotaExceeded and what NetworkService raises.
+        """
+        async with self.node.locks[f"network {wish.engine_network}"]:
+            record = self.node.store.get(JoinedNetwork, wish.engine_network)
+            if record and record.step is Step.HELD:
+                return record
+            if record:
+                await self._withdraw(record)
+            pools = self._pools(wish)
+            record = JoinedNetwork(wish.engine_network, Step.WANTED, self.node.clock.now(), internal=wish.internal)
+            self.node.store.put(record)
+            try:
+                return await self._join(wish, record, pools)
+            except FairleadError:
+                await self._give_up(wish.engine_network)
+                raise
+
+    async def leave(self, engine_network: str) -> None:
+        """Take this host's mark off the network, and delete it where that was the last. Idempotent.
+
+        A network in which others have ports stays. Raises StillInUse while endpoints are on it here.
+        """
+        async with self.node.locks[f"network {engine_network}"]:
+            record = self.node.store.get(JoinedNetwork, engine_network)
+            if record is None:
+                return
+            allocations = [one for one in self.node.store.all(Allocation) if one.engine_network == engine_network]
+            if any(one.endpoint_id for one in allocations):
+                raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+            for allocation in allocations:
+                await delete_allocation(self.node, allocation)
+            await self._withdraw(record)
+
+    def get(self, engine_network: str) -> JoinedNetwork:
+        """Return a joined network. Raises NotFound."""
+        record = self.node.store.get(JoinedNetwork, engine_network)
+        if record is None or record.step is not Step.HELD:
+            raise NotFound(
+                f"network {engine_network[:12]} is not known to Fairlead on this host",
+                remedy="remove it with `docker network rm` and make it again",
+            )
+        return record
+
+    def _pools(self, wish: Wish) -> list[AddressPool]:
+        """Find the pools that were requested for this network: requests carry no network id, only the range."""
+        found = []
+        for cidr in wish.ranges:
+            pools = [
+                pool
+                for pool in self.node.store.all(AddressPool)
+                if pool.cidr == cidr
+                and pool.engine_network in ("", wish.engine_network)
+                and (not str(wish.reference) or pool.reference in (wish.reference, NetworkReference()))
+            ]
+            if not pools:
+                raise InvalidInput(
+                    f"no address pool {cidr} was requested of Fairlead"
+                    + (f" for network {wish.reference}" if str(wish.reference) else ""),
+                    remedy="give the same neutron.net.* option with -o and with --ipam-opt",
+                )
+            exact = [pool for pool in pools if pool.reference == wish.reference]
+            found.append((exact or pools)[-1])
+        if not found:
+            raise InvalidInput("a network needs an IPv4 or IPv6 range", remedy="add --subnet CIDR")
+        return found
+
+    async def _join(self, wish: Wish, record: JoinedNetwork, pools: Sequence[AddressPool]) -> JoinedNetwork:
+        reference = wish.reference if str(wish.reference) else pools[0].reference
+        groups = await self._groups(wish.groups)
+        for _ in range(_ATTEMPTS):
+            network = await find_network(self.node, reference, pools[0].cidr)
+            if network is None:
+                network = await self._create(record, reference, pools)
+            if OWNED in network.tags:
+                tag = member_tag(await self.node.host(), record.id)
+                try:
+                    if tag not in network.tags:
+                        await self.node.network_service.tag_network(network.id, tag)
+                except NotFound:
+                    continue  # its last member left while we were looking
+            return await self._hold(replace(record, security_group_ids=groups), network, pools)
+        raise Conflict(f"network {reference} comes and goes", remedy="see who else makes and deletes it")
+
+    async def _create(
+        self, record: JoinedNetwork, reference: NetworkReference, pools: Sequence[AddressPool]
+    ) -> Network:
+        service = self.node.network_service
+        host = await self.node.host()
+        tags = {OWNED, member_tag(host, record.id)}
+        if not reference.name:
+            tags |= {pool_tag(pool.cidr) for pool in pools}
+        new = NewNetwork(
+            name=reference.name or network_name(pools[0].cidr),
+            description=f"Made by Fairlead on {host} for network {record.id[:12]}",
+            tags=frozenset(tags),
+        )
+
+        async def candidates() -> list[Network]:
+            if reference.name:
+                return await service.find_networks(name=reference.name, tags=(OWNED,), own=True)
+            return await service.find_networks(tags=(OWNED, pool_tag(pools[0].cidr)), own=True)
+
+        async def settle(network: Network) -> None:
+            await service.create_subnet(_new_subnet(network, pools[0]))
+
+        network, _ = await Election(self.node, candidates, settle).run(
+            new, lambda mine: self.node.store.put(replace(record, network_id=mine.id, owned=True))
+        )
+        return network
+
+    async def _hold(self, record: JoinedNetwork, network: Network, pools: Sequence[AddressPool]) -> JoinedNetwork:
+        subnets = await self.node.network_service.find_subnets(network.id)
+        joined = []
+        for pool in pools:
+            subnet = next((one for one in subnets if one.cidr == pool.cidr), None)
+            if subnet is None:
+                subnet = await self._add_subnet(network, pool)
+            joined.append(JoinedSubnet(subnet.id, pool.id, subnet.cidr, subnet.gateway, subnet.host_routes))
+            self._refuse_second_use(record.id, subnet)
+        for pool, one in zip(pools, joined, strict=True):
+            self.node.store.put(
+                replace(
+                    pool, engine_network=record.id, network_id=network.id, subnet_id=one.subnet_id, gateway=one.gateway
+                )
+            )
+        held = replace(
+            record,
+            step=Step.HELD,
+            since=self.node.clock.now(),
+            network_id=network.id,
+            name=network.name,
+            mtu=network.mtu,
+            owned=OWNED in network.tags,
+            subnets=tuple(joined),
+        )
+        self.node.store.put(held)
+        return held
+
+    async def _add_subnet(self, network: Network, pool: AddressPool) -> Subnet:
+        """Give an owned network one more range; another host may do so at the same moment."""
+        if OWNED not in network.tags:
+            raise NotFound(
+                f"network {network.name or network.id} has no subnet {pool.cidr}, and Fairlead did not make it",
+                remedy="make the subnet with `openstack subnet create`",
+            )
+        try:
+            return await self.node.network_service.create_subnet(_new_subnet(network, pool))
+        except OverlappingSubnet:
+            subnets = await self.node.network_service.find_subnets(network.id)
+            same = next((one for one in subnets if one.cidr == pool.cidr), None)
+            if same is None:
+                raise
+            return same
+
+    def _refuse_second_use(self, engine_network: str, subnet: Subnet) -> None:
+        for other in self.node.store.all(JoinedNetwork):
+            if other.id != engine_network and any(one.subnet_id == subnet.id for one in other.subnets):
+                raise OverlappingSubnet(
+                    f"subnet {subnet.cidr} is already used by network {other.id[:12]} on this host",
+                    remedy="use that network, or name another Neutron network with -o neutron.net.name=NAME"
+                    " --ipam-opt neutron.net.name=NAME",
+                )
+
+    async def _groups(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        if not names:
+            return None
+        found = await self.node.network_service.find_security_groups(names)
+        chosen = []
+        for name in names:
+            matches = [group.id for group in found if name in (group.id, group.name)]
+            if len(matches) != 1:
+                raise NotFound(
+                    f"{len(matches) or 'no'} security groups are named {name!r}",
+                    remedy="give an id out of `openstack security group list`",
+                )
+            chosen += matches
+        return tuple(chosen)
+
+    async def _give_up(self, engine_network: str) -> None:
+        """Undo a join that failed; what can't be undone now stays recorded, and the sweep tries again."""
+        record = self.node.store.get(JoinedNetwork, engine_network)
+        if record is None:
+            return
+        try:
+            await self._withdraw(record)
+        except FairleadError as error:
+            log.warning("could not undo a join yet", network=engine_network, error=str(error))
+
+    async def _withdraw(self, record: JoinedNetwork) -> None:
+        """Undo the membership, held or half made, and forget it."""
+        service = self.node.network_service
+        if record.owned or record.step is Step.WANTED:
+            tag = member_tag(await self.node.host(), record.id)
+            for network in await service.find_networks(tags=(OWNED, tag), own=True):
+                await service.untag_network(network.id, tag)
+                await self._delete_unless_used(network.id)
+        for pool in self.node.store.all(AddressPool):
+            if pool.engine_network == record.id:
+                self.node.store.put(replace(pool, engine_network=""))
+        self.node.store.delete(JoinedNetwork, record.id)
+
+    async def _delete_unless_used(self, network_id: str) -> None:
+        """Delete an owned network that has no member; the revision guards against one that joins meanwhile."""
+        service = self.node.network_service
+        for _ in range(_ATTEMPTS):
+            found = await service.find_networks(network_id=network_id)
+            if not found or any(tag.startswith(MEMBER_PREFIX) for tag in found[0].tags):
+                return
+            try:
+                await service.delete_network(network_id, revision=found[0].revision)
+            except StillInUse as error:
+                log.warning("kept a network: others have ports in it", network=found[0].name, error=str(error))
+                return
+            except Conflict:
+                continue
+            return
+
+
+def _new_subnet(network: Network, pool: AddressPool) -> NewSubnet:
+    gateway = pool.gateway or first_address(pool.cidr)
+    return NewSubnet(
+        network_id=network.id,
+        cidr=pool.cidr,
+        gateway=gateway,
+        name=network_name(pool.cidr),
+        allocation_pools=_ranges_without(pool.cidr, {gateway, *pool.reserved}) if pool.reserved else (),
+        tags=frozenset({OWNED}),
+    )
+
+
+def _ranges_without(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[AddressRange, ...]:
+    """Return the ranges of host addresses that leave out the taken ones."""
+    first, last = int(cidr.network_address) + 1, int(cidr.broadcast_address) - (1 if cidr.version == 4 else 0)
+    ranges = []
+    for number in sorted(int(address) for address in taken):
+        if first < number <= last:
+            ranges.append((first, number - 1))
+        first = max(first, number + 1)
+    if first <= last:
+        ranges.append((first, last))
+    address = type(cidr.network_address)
+    return tuple(AddressRange(address(low), address(high)) for low, high in ranges)

@@ -1,0 +1,55 @@
+"""Tags and names that Fairlead writes into Neutron, for operators to read and for itself to find again.
+
+A tag is at most 60 characters (Networking API v2.0, standard attribute tag extension) and holds no comma, which
+separates tags in a filter, and no slash where it is put into a path.
+"""
+
+from hashlib import blake2s
+
+from fairlead.model.network import IPNetwork
+
+OWNED = "fairlead"
+"""On everything that Fairlead made; what lacks it is never changed or deleted."""
+
+PORT_OWNER = "fairlead:container"
+"""device_owner of a container's port."""
+
+MEMBER_PREFIX = "fairlead:host="
+"""Begins the tag of a host that has joined a network."""
+
+_TAG_LIMIT = 60
+SHORT_ID = 12
+"""Characters of an engine's id that its own listings show."""
+
+
+def member_tag(host: str, engine_network: str) -> str:
+    """Tag an owned network with the host that joined it and its engine's network: the last one out deletes it."""
+    return _fit(MEMBER_PREFIX, f"{host}:{engine_network[:SHORT_ID]}")
+
+
+def pool_tag(cidr: IPNetwork) -> str:
+    """Tag an owned network that only its range names."""
+    return f"fairlead:pool={cidr}"
+
+
+def host_tag(host: str) -> str:
+    """Tag a port with the host that made it."""
+    return _fit("fairlead:at=", host)
+
+
+def network_name(cidr: IPNetwork) -> str:
+    """Name a network of which only the range is known."""
+    return f"fairlead-{str(cidr).replace('/', '-')}"
+
+
+def port_name(host: str, endpoint_id: str) -> str:
+    """Name a port by its host and the engine's endpoint."""
+    return f"{host}/{endpoint_id[:SHORT_ID]}" if endpoint_id else f"{host}/unclaimed"
+
+
+def _fit(prefix: str, text: str) -> str:
+    """Keep a tag within the limit: a long one ends in a hash of the whole."""
+    if len(prefix) + len(text) <= _TAG_LIMIT:
+        return prefix + text
+    digest = blake2s(text.encode(), digest_size=6).hexdigest()
+    return f"{prefix}{text[: _TAG_LIMIT - len(prefix) - len(digest) - 1]}~{digest}"

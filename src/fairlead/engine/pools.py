@@ -1,0 +1,139 @@
+"""Address pools: which range of which Neutron network a network of the engine's will use.
+
+Nothing is made in Neutron here: a pool that nobody joins is a row in the store and no more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fairlead.engine.lookup import find_network
+from fairlead.engine.names import OWNED
+from fairlead.engine.node import Node
+from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
+from fairlead.model.network import IPAddress, IPNetwork, Network, Subnet
+from fairlead.model.records import AddressPool, NetworkReference
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPools:
+    """Request and release pools, their gateways and their reserved addresses."""
+
+    node: Node
+
+    async def request(self, cidr: IPNetwork | None, reference: NetworkReference, version: int) -> AddressPool:
+        """Find the range for a network: the one asked for, or the only one that the named network has.
+
+        version: 4 or 6. Raises InvalidInput, NotFound (network, or a subnet of it), OverlappingSubnet.
+        """
+        network = await find_network(self.node, reference, cidr)
+        subnets = await self.node.network_service.find_subnets(network.id) if network else []
+        subnet = _choose(subnets, cidr, version, network)
+        chosen = subnet.cidr if subnet else cidr
+        if chosen is None:
+            raise InvalidInput(
+                f"no IPv{version} range was given",
+                remedy="add --subnet CIDR, or --ipam-opt neutron.net.name=NETWORK to join a network that has one",
+            )
+        if subnet is None and network and OWNED not in network.tags:
+            ranges = ", ".join(str(one.cidr) for one in subnets) or "none"
+            raise NotFound(
+                f"network {network.name or network.id} has no subnet {cidr} (it has: {ranges})",
+                remedy="make it with `openstack subnet create`, or name one that it has",
+            )
+        pool = AddressPool(
+            id=f"{str(reference) or '*'}@{chosen}",
+            cidr=chosen,
+            reference=reference,
+            gateway=subnet.gateway if subnet else None,
+            network_id=network.id if network else "",
+            subnet_id=subnet.id if subnet else "",
+        )
+        self._refuse_overlap(pool)
+        self.node.store.put(pool)
+        return pool
+
+    def gateway(self, pool_id: str, address: IPAddress | None) -> IPAddress | None:
+        """Fix the pool's gateway: the address asked for, or the subnet's, or the first of the range.
+
+        None where the subnet has none. Raises InvalidInput where the subnet has another.
+        """
+        pool = self.get(pool_id)
+        if pool.subnet_id:
+            if address is not None and address != pool.gateway:
+                raise InvalidInput(
+                    f"subnet {pool.cidr} exists with gateway {pool.gateway}, not {address}",
+                    remedy="leave --gateway out, or give that one",
+                )
+            return pool.gateway
+        gateway = address or pool.gateway or first_address(pool.cidr)
+        if gateway not in pool.cidr:
+            raise InvalidInput(f"gateway {gateway} is outside of {pool.cidr}", remedy="give one inside of it")
+        self.node.store.put(replace(pool, gateway=gateway))
+        return gateway
+
+    async def reserve(self, pool_id: str, address: IPAddress) -> None:
+        """Keep an address from being given out. Raises Conflict where the subnet exists and would give it out."""
+        pool = self.get(pool_id)
+        if address not in pool.cidr:
+            raise InvalidInput(f"address {address} is outside of {pool.cidr}", remedy="give one inside of it")
+        if pool.subnet_id:
+            subnets = await self.node.network_service.find_subnets(pool.network_id)
+            if any(address in free for one in subnets if one.id == pool.subnet_id for free in one.allocation_pools):
+                raise Conflict(
+                    f"subnet {pool.cidr} exists, and {address} is in its allocation pools",
+                    remedy="take it out of them with `openstack subnet set`, or leave --aux-address out",
+                )
+        elif address not in pool.reserved:
+            self.node.store.put(replace(pool, reserved=(*pool.reserved, address)))
+
+    def release(self, pool_id: str) -> None:
+        """Forget a pool that no network uses; one in use stays, so a failed second create can't take it away."""
+        pool = self.node.store.get(AddressPool, pool_id)
+        if pool and not pool.engine_network:
+            self.node.store.delete(AddressPool, pool_id)
+
+    def get(self, pool_id: str) -> AddressPool:
+        """Return a pool. Raises NotFound."""
+        pool = self.node.store.get(AddressPool, pool_id)
+        if pool is None:
+            raise NotFound(
+                f"address pool {pool_id} is not known on this host",
+                remedy="remove the network with `docker network rm` and make it again",
+            )
+        return pool
+
+    def _refuse_overlap(self, pool: AddressPool) -> None:
+        """Ranges may overlap on different Neutron networks, if the user says that they are different."""
+        for other in self.node.store.all(AddressPool):
+            if not other.engine_network or not pool.cidr.overlaps(other.cidr):
+                continue
+            same_network = pool.network_id and pool.network_id == other.network_id
+            if same_network or other.id == pool.id or not (str(pool.reference) or str(other.reference)):
+                raise OverlappingSubnet(
+                    f"{pool.cidr} overlaps {other.cidr}, which network {other.engine_network[:12]} uses on this host",
+                    remedy="remove that network first, choose another --subnet, or name another Neutron network with"
+                    " -o neutron.net.name=NAME --ipam-opt neutron.net.name=NAME",
+                )
+
+
+def first_address(cidr: IPNetwork) -> IPAddress:
+    """Return the first address that a host may have."""
+    return cidr.network_address + (0 if cidr.num_addresses == 1 else 1)
+
+
+def _choose(subnets: Sequence[Subnet], cidr: IPNetwork | None, version: int, network: Network | None) -> Subnet | None:
+    """Pick the subnet that was asked for, or the only one of its family."""
+    family = [one for one in subnets if one.cidr.version == version]
+    if cidr is not None:
+        return next((one for one in family if one.cidr == cidr), None)
+    if not family and network:
+        raise NotFound(
+            f"network {network.name or network.id} has no IPv{version} subnet",
+            remedy="make one with `openstack subnet create`, or name another network",
+        )
+    if len(family) > 1:
+        raise InvalidInput(
+            f"the network has several IPv{version} subnets: {', '.join(str(one.cidr) for one in family)}",
+            remedy="say which one with --subnet CIDR",
+        )
+    return family[0] if family else None

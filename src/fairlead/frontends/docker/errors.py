@@ -1,0 +1,17 @@
+"""Our errors in libnetwork's protocol: a status, and the line that the docker user reads."""
+
+from fairlead.model.errors import Conflict, Denied, Exhausted, FairleadError, InvalidInput, NotFound, Unavailable
+
+_STATUS: tuple[tuple[type[FairleadError], int], ...] = (
+    (InvalidInput, 400),
+    (Denied, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Exhausted, 409),
+    (Unavailable, 503),
+)
+
+
+def status(error: FairleadError) -> int:
+    """Return the HTTP status of an error. dockerd only tells 200 from others; the log's readers see more."""
+    return next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
