@@ -1,0 +1,89 @@
+"""The agent's life: serve, say who we are, and do later what can wait."""
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from fairlead.engine.sweep import Sweep
+from fairlead.model.errors import FairleadError
+from fairlead.runtime.logs import configure_logs, new_request_id
+from fairlead.runtime.settings import Settings
+from fairlead.runtime.unix_server import serve_unix
+from fairlead.runtime.wiring import Agent, wire_agent
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY = 15.0
+"""Seconds between two sweeps."""
+
+NAME_EVERY = 1.0
+"""Seconds between two looks for ports to name: a container that lives no longer costs Neutron no rename."""
+
+
+async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises SettingsError, StoreError."""
+    configure_logs(settings.log)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with wire_agent(settings, environ) as agent, serve_unix(agent.app, Path(settings.agent.socket)):
+        log.info("serving", socket=settings.agent.socket)
+        work = [
+            asyncio.create_task(_introduce(agent)),
+            asyncio.create_task(_sweep(agent.sweep)),
+            asyncio.create_task(_name(agent.sweep)),
+        ]
+        await stop.wait()
+        log.info("stopping")
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+
+
+async def _introduce(agent: Agent) -> None:
+    """Say in the log what the cloud lets us do, as soon as it answers."""
+    new_request_id()
+    while True:
+        try:
+            host = await agent.node.host()
+            view = await agent.node.network_service.view()
+        except FairleadError as error:
+            log.warning("not ready", error=str(error))
+            await asyncio.sleep(SWEEP_EVERY)
+            continue
+        log.info(
+            "ready",
+            host=host,
+            project=view.project,
+            user=view.user,
+            roles=sorted(view.roles),
+            ports="bound to this host"
+            if view.may_bind
+            else "unbound: this role may not bind, and OVN needs no binding",
+        )
+        return
+
+
+async def _sweep(sweep: Sweep) -> None:
+    unplugged = False
+    while True:
+        new_request_id()
+        try:
+            if not unplugged:
+                await sweep.unplug()
+                unplugged = True
+            await sweep.finish()
+        except FairleadError as error:
+            log.warning("sweep put off", error=str(error))
+        await asyncio.sleep(SWEEP_EVERY)
+
+
+async def _name(sweep: Sweep) -> None:
+    while True:
+        await asyncio.sleep(NAME_EVERY)
+        new_request_id()
+        await sweep.name_ports()

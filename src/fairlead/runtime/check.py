@@ -1,0 +1,83 @@
+"""`fairlead agent --check`: whether everything that the agent needs is there, and what to do where it is not."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.adapters.dataplane.ovs import OvsDataplane
+from fairlead.adapters.neutron.credentials import find_cloud
+from fairlead.adapters.neutron.service import NeutronService
+from fairlead.model.errors import DataplaneError, FairleadError
+from fairlead.runtime.settings import Settings
+
+_CAP_NET_ADMIN = 12
+"""Bit in CapEff, from linux/capability.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. text: what was found, or what is wrong; remedy: what to do then."""
+
+    what: str
+    ok: bool
+    text: str
+    remedy: str = ""
+
+
+async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Look at Keystone, Neutron, Open vSwitch and the kernel, each for itself."""
+    return [
+        await _finding("cloud", lambda: _cloud(settings, environ)),
+        await _finding("switch", lambda: _switch(settings)),
+        await _finding("kernel", _kernel),
+        await _finding("state", lambda: _state(settings)),
+    ]
+
+
+async def _finding(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        return Finding(what, ok=True, text=await look())
+    except FairleadError as error:
+        return Finding(what, ok=False, text=error.message, remedy=error.remedy)
+
+
+async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
+    config = find_cloud(settings.cloud.name, environ=environ)
+    async with NeutronService(
+        config, connect_timeout=settings.cloud.connect_timeout, total_timeout=settings.cloud.timeout
+    ) as neutron:
+        view = await neutron.view()
+    binding = "may bind ports to this host" if view.may_bind else "may not bind ports, which OVN does not need"
+    roles = ", ".join(sorted(view.roles))
+    return f"Keystone and Neutron answer; user {view.user} in project {view.project} (roles {roles}) {binding}"
+
+
+async def _switch(settings: Settings) -> str:
+    dataplane = OvsDataplane(settings.ovs.db, bridge=settings.ovs.bridge, wiring_timeout=settings.ovs.wiring_timeout)
+    try:
+        view = await dataplane.view()
+    finally:
+        await dataplane.close()
+    if not view.ovn_controller:
+        raise DataplaneError(
+            f"Open vSwitch answers on host {view.host}, but ovn-controller is not connected",
+            remedy="start ovn-controller, and set external_ids:ovn-remote",
+        )
+    return f"host {settings.agent.host or view.host}, bridge {view.bridge} ({view.datapath} datapath), OVN connected"
+
+
+async def _kernel() -> str:
+    status = Path("/proc/self/status").read_text()
+    effective = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")), 16)
+    if not effective & (1 << _CAP_NET_ADMIN):
+        raise DataplaneError("no permission to make network devices", remedy="run the agent as root")
+    return f"Linux {os.uname().release}, may make network devices"
+
+
+async def _state(settings: Settings) -> str:
+    directory = Path(settings.agent.state_dir)
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        raise DataplaneError(f"can't write {directory}", remedy="run as root, or set agent.state_dir")
+    return f"state in {directory}"

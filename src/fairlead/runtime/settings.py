@@ -1,0 +1,81 @@
+"""Settings: fairlead.toml, and the environment over it."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from fairlead.model.errors import SettingsError
+
+DEFAULT_FILE = Path("/etc/fairlead/fairlead.toml")
+ENV_PREFIX = "FAIRLEAD_"
+
+
+class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which cloud. name: in clouds.yaml; empty: OS_CLOUD or the OS_* variables. Timeouts in seconds."""
+
+    name: str = ""
+    connect_timeout: float = 5.0
+    timeout: float = 20.0
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The agent itself. host: this host's name in Neutron; empty: what Open vSwitch says."""
+
+    socket: str = "/run/docker/plugins/fairlead.sock"
+    state_dir: str = "/var/lib/fairlead"
+    host: str = ""
+
+
+class OvsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Open vSwitch. wiring_timeout: seconds that a port may take to become ready."""
+
+    db: str = "unix:/run/openvswitch/db.sock"
+    bridge: str = "br-int"
+    wiring_timeout: float = 10.0
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that an operator may set; a section is a table of the file."""
+
+    cloud: CloudSettings = CloudSettings()
+    agent: AgentSettings = AgentSettings()
+    ovs: OvsSettings = OvsSettings()
+    log: LogSettings = LogSettings()
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    path None: $FAIRLEAD_CONFIG, else /etc/fairlead/fairlead.toml if it is there. A variable FAIRLEAD_SECTION_KEY
+    (FAIRLEAD_AGENT_STATE_DIR) goes over the file. Raises SettingsError, naming the file and the key.
+    """
+    named = path or (Path(environ["FAIRLEAD_CONFIG"]) if environ.get("FAIRLEAD_CONFIG") else None)
+    source = named or DEFAULT_FILE
+    tables: dict[str, Any] = {}
+    try:
+        tables = tomllib.loads(source.read_text())
+    except FileNotFoundError as error:
+        if named:
+            raise SettingsError(f"{source} does not exist", remedy="name another file with --config") from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"can't read {source}: {error}", remedy="mend the file") from error
+    for section in msgspec.structs.fields(Settings):
+        for key in msgspec.structs.fields(section.type):
+            variable = f"{ENV_PREFIX}{section.name}_{key.name}".upper()
+            if variable in environ and isinstance(tables.setdefault(section.name, {}), dict):
+                tables[section.name][key.name] = environ[variable]
+    try:
+        # Not strict: what comes from the environment is text.
+        return msgspec.convert(tables, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{source} or the environment is wrong: {error}", remedy="see docs/agent.md") from error

@@ -1,0 +1,74 @@
+"""The one place that knows every part and joins them."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from fairlead.adapters.dataplane.ovs import OvsDataplane
+from fairlead.adapters.neutron.credentials import find_cloud
+from fairlead.adapters.neutron.service import NeutronService
+from fairlead.adapters.store.sqlite import SqliteStore
+from fairlead.engine.allocations import Allocations
+from fairlead.engine.endpoints import Endpoints
+from fairlead.engine.membership import Memberships
+from fairlead.engine.node import Node
+from fairlead.engine.pools import AddressPools
+from fairlead.engine.sweep import Sweep
+from fairlead.frontends.docker.app import make_app, routes
+from fairlead.frontends.docker.ipam_driver import IpamDriver
+from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.runtime.clock import SystemClock
+from fairlead.runtime.logs import current_request_id, new_request_id
+from fairlead.runtime.metrics import Metrics
+from fairlead.runtime.settings import Settings
+
+STORE = "node.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A wired agent: the application to serve, and what runs beside it."""
+
+    node: Node
+    app: web.Application
+    sweep: Sweep
+
+
+@asynccontextmanager
+async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Agent]:
+    """Build an agent, and close its connections at the end. Raises SettingsError, StoreError."""
+    async with AsyncExitStack() as stack:
+        config = find_cloud(settings.cloud.name, environ=environ)
+        store = SqliteStore(Path(settings.agent.state_dir) / STORE)
+        stack.callback(store.close)
+        metrics = Metrics(store)
+        neutron = NeutronService(
+            config,
+            request_id=current_request_id,
+            on_call=metrics.neutron_call,
+            connect_timeout=settings.cloud.connect_timeout,
+            total_timeout=settings.cloud.timeout,
+        )
+        await stack.enter_async_context(neutron)
+        dataplane = OvsDataplane(
+            settings.ovs.db,
+            bridge=settings.ovs.bridge,
+            wiring_timeout=settings.ovs.wiring_timeout,
+            on_transaction=metrics.transaction,
+        )
+        stack.push_async_callback(dataplane.close)
+        node = Node(neutron, dataplane, store, SystemClock(), settings.agent.host)
+        pools = AddressPools(node)
+        memberships = Memberships(node)
+        network = NetworkDriver(memberships, Endpoints(node, memberships))
+        ipam = IpamDriver(pools, Allocations(node, pools))
+        app = make_app(routes(network, ipam), new_request_id=new_request_id, observe=metrics.rpc)
+
+        async def show_metrics(_: web.Request) -> web.Response:
+            return web.Response(body=metrics.render(), content_type="text/plain")
+
+        app.router.add_get("/metrics", show_metrics)
+        yield Agent(node, app, Sweep(node, memberships))
