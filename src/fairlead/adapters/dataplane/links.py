@@ -1,0 +1,167 @@
+"""Fairlead's veth pairs: made, marked, repaired, found and deleted.
+
+The host's end carries an alias with the attachment's id. It is set in the same system call that makes the pair, so a
+crash never leaves a device without its mark, and a device without the mark is never Fairlead's to change.
+"""
+
+import errno
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairlead.adapters.dataplane import netlink
+from fairlead.adapters.dataplane.netlink import Answer, Link
+from fairlead.model.attachment import Attachment
+from fairlead.model.errors import DataplaneError
+
+_MARK = "fairlead:"
+_IPV6_MINIMUM_MTU = 1280  # below it the kernel gives a device no IPv6 at all (RFC 8200, section 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What `ensure` found or made. made: the devices are new. away: the sandbox's end is in another namespace."""
+
+    made: bool
+    away: bool
+
+
+class Links:
+    """Veth pairs of the calling thread's network namespace. Its calls block; it keeps no state and no socket.
+
+    on_exchange(messages, seconds) is told after each exchange with the kernel.
+    """
+
+    def __init__(self, on_exchange: Callable[[int, float], None]) -> None:
+        self._on_exchange = on_exchange
+
+    def ensure(self, attachment: Attachment) -> Pair:
+        """Bring about the attachment's pair: both MTUs, the MAC on the sandbox's end, the host's end up and marked.
+
+        A pair that differs is made again, unless its sandbox's end has moved away: then only the host's end is set.
+
+        Raises DataplaneError where the kernel refuses, or a device of that name is not this attachment's.
+        """
+        host, sandbox = self._find(attachment.host_device, attachment.sandbox_device)
+        if host is None:
+            return self._make(attachment)
+        if host.alias != _MARK + attachment.id:
+            raise _taken(attachment.host_device)
+        if host.peer_away:
+            if not host.up or not _same_mtu(host, attachment):
+                self._do(netlink.bring_up(host.name, mtu=attachment.mtu))
+            return Pair(made=False, away=True)
+        if _as_wished(host, sandbox, attachment):
+            return Pair(made=False, away=False)
+        return self._make(attachment, instead_of=host)
+
+    def remove(self, attachment_id: str) -> None:
+        """Delete the attachment's pair, wherever the sandbox's end is; fine where there is none.
+
+        Raises DataplaneError.
+        """
+        name = Attachment(attachment_id, port_id="", mac="", mtu=0).host_device
+        (host,) = self._find(name)
+        if host is not None and host.alias == _MARK + attachment_id:
+            self._delete(host)
+
+    def remove_unknown(self, known: Collection[str]) -> set[str]:
+        """Delete every marked pair but those of the known attachments; return the ids of the deleted.
+
+        All are tried. Raises DataplaneError.
+        """
+        (answer,) = self._exchange(netlink.dump_veths())
+        _check(answer, "can't list the devices")
+        strangers = {
+            attachment_id: link
+            for link in answer.links
+            if link.alias.startswith(_MARK) and (attachment_id := link.alias.removeprefix(_MARK)) not in known
+        }
+        if strangers:
+            self._delete(*strangers.values())
+        return set(strangers)
+
+    def _make(self, attachment: Attachment, instead_of: Link | None = None) -> Pair:
+        name, peer, mtu = attachment.host_device, attachment.sandbox_device, attachment.mtu
+        messages = [
+            netlink.new_veth(name, peer, peer_mac=attachment.mac, mtu=mtu),
+            netlink.bring_up(name, alias=_MARK + attachment.id, no_ipv6_address=_has_ipv6(mtu)),
+        ]
+        if instead_of is not None:
+            messages.insert(0, netlink.delete_link(instead_of.index))
+        *_, made, marked = self._exchange(*messages)
+        if made.error == errno.EEXIST:
+            raise _taken(f"{name} or {peer}")
+        _check(made, f"can't make the pair {name}, {peer}")
+        if marked.error:
+            # Nobody would know the unmarked pair for Fairlead's: it must not outlive this call.
+            (host,) = self._find(name)
+            if host is not None:
+                self._delete(host)
+            _check(marked, f"can't set up {name}")
+        return Pair(made=True, away=False)
+
+    def _find(self, *names: str) -> list[Link | None]:
+        found: list[Link | None] = []
+        for name, answer in zip(names, self._exchange(*map(netlink.get_link, names)), strict=True):
+            if answer.error == errno.ENODEV:
+                found.append(None)
+            else:
+                _check(answer, f"can't look at {name}")
+                found.append(answer.links[0])
+        return found
+
+    def _delete(self, *links: Link) -> None:
+        answers = self._exchange(*(netlink.delete_link(link.index) for link in links))
+        refused = [
+            f"{link.name}: {answer.reason}"
+            for link, answer in zip(links, answers, strict=True)
+            if answer.error not in (0, errno.ENODEV)
+        ]
+        if refused:
+            raise DataplaneError(f"the kernel does not delete {'; '.join(refused)}")
+
+    def _do(self, message: Any) -> None:
+        (answer,) = self._exchange(message)
+        _check(answer, "can't set up the host's end of a pair")
+
+    def _exchange(self, *messages: Any) -> list[Answer]:
+        started = time.perf_counter()
+        answers = netlink.exchange(messages)
+        self._on_exchange(len(messages), time.perf_counter() - started)
+        return answers
+
+
+def _as_wished(host: Link, sandbox: Link | None, attachment: Attachment) -> bool:
+    return (
+        sandbox is not None
+        and sandbox.peer == host.index
+        and not sandbox.peer_away
+        and not sandbox.up
+        and sandbox.mac == attachment.mac.lower()
+        and _same_mtu(sandbox, attachment)
+        and host.up
+        and _same_mtu(host, attachment)
+    )
+
+
+def _same_mtu(link: Link, attachment: Attachment) -> bool:
+    return attachment.mtu in (0, link.mtu)
+
+
+def _has_ipv6(mtu: int) -> bool:
+    return (mtu == 0 or mtu >= _IPV6_MINIMUM_MTU) and Path("/proc/sys/net/ipv6").exists()
+
+
+def _taken(name: str) -> DataplaneError:
+    return DataplaneError(
+        f"a device {name} exists that is not this attachment's",
+        remedy="look at it with `ip -d link` and delete it if nothing needs it",
+    )
+
+
+def _check(answer: Answer, what: str) -> None:
+    if answer.error:
+        raise DataplaneError(f"{what}: {answer.reason}")

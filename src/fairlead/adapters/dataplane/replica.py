@@ -1,0 +1,125 @@
+"""The side of the OVSDB connection that lives in ovsdbapp's thread: the replica, and calls made within a transaction.
+
+Importing this imports ovsdbapp (0.1 s), so `ovsdb` does it in its own thread and only when it first connects.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Generic
+
+from ovs.db.idl import ROW_DELETE, SchemaHelper
+from ovsdbapp.backend.ovs_idl.command import BaseCommand
+from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
+from ovsdbapp.backend.ovs_idl.transaction import Transaction
+
+from fairlead.adapters.dataplane.rows import Change, InterfaceState, T, interface_state
+from fairlead.adapters.dataplane.schema import SCHEMA
+
+_BACKOFF_MS = 1000  # the least that ovs allows; its default grows to 8 s, longer than a container's start may wait
+
+
+class Disconnected(Exception):
+    """The replica is not in step with the database just now."""
+
+
+class Expired(Exception):
+    """Whoever asked for the change has given up: it must not be made any more."""
+
+
+class Call(BaseCommand, Generic[T]):  # type: ignore[misc]  # ovsdbapp's types are unknown
+    """One change, as ovsdbapp's transactions take it. sent says whether the database had to be asked."""
+
+    def __init__(self, idl: Any, change: Change[T], deadline: float) -> None:
+        super().__init__(SimpleNamespace(idl=idl))
+        self._change = change
+        self._deadline = deadline
+        self._permanent: Callable[[uuid.UUID], uuid.UUID | None] = lambda _row: None
+        self.sent = False
+
+    def run_idl(self, txn: Any) -> None:
+        """Make the change within the transaction; called again when the database moved under it."""
+        if time.monotonic() > self._deadline:
+            raise Expired
+        if not self.api.idl.in_step:
+            raise Disconnected
+        self.result = self._change(self.api.idl.tables, txn)
+
+    def post_commit(self, txn: Any) -> None:
+        """Learn the rows' permanent ids; called after a transaction that changed something."""
+        self.sent = True
+        self._permanent = txn.get_insert_uuid
+
+    def permanent(self, row: uuid.UUID) -> uuid.UUID:
+        """Give the id the database knows a row by, which is not the one it had within the transaction."""
+        return self._permanent(row) or row
+
+
+class _Replica(OvsdbIdl):  # type: ignore[misc]  # ovsdbapp's types are unknown
+    """The replica of SCHEMA's tables, reporting what it learns."""
+
+    def __init__(
+        self, remote: str, on_connected: Callable[[], None], on_interface: Callable[[InterfaceState], None]
+    ) -> None:
+        helper = SchemaHelper(schema_json=SCHEMA)
+        helper.register_all()
+        super().__init__(remote, helper)
+        self._session.reconnect.set_backoff(_BACKOFF_MS, _BACKOFF_MS)
+        self._on_connected = on_connected
+        self._on_interface = on_interface
+        for table in ("Bridge", "Port", "Interface"):
+            self.index_create(table, "name").add_column("name")
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the replica follows the database at this moment."""
+        connected: bool = self._session.is_connected()
+        return connected and self.state == self.IDL_S_MONITORING
+
+    def run(self) -> Any:
+        """Work off what the server sent, and report when the replica has come into step."""
+        before = self.in_step
+        changed = super().run()
+        if self.in_step and not before:
+            self._on_connected()
+        return changed
+
+    def notify(self, event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG002
+        """Report an Interface that is new or changed."""
+        if row._table.name == "Interface" and event != ROW_DELETE:
+            self._on_interface(interface_state(row))
+
+
+class Replica:
+    """A running connection with its thread. Its calls block; make them from one thread."""
+
+    def __init__(
+        self,
+        remote: str,
+        timeout: float,
+        on_connected: Callable[[], None],
+        on_interface: Callable[[InterfaceState], None],
+    ) -> None:
+        """Connect and wait for the first contents; raises ovsdbapp's TimeoutException after timeout seconds."""
+        self._connection = Connection(_Replica(remote, on_connected, on_interface), timeout)
+        self._timeout = timeout
+        self._connection.start()
+
+    def call(self, change: Change[T], deadline: float) -> Call[T]:
+        """Run one change in a transaction of its own and return when it is committed.
+
+        deadline is on time.monotonic(). Raises what the change raises, Disconnected, Expired, ovsdbapp's
+        TimeoutException, and RuntimeError where the database refuses the transaction.
+        """
+        call = Call(self._connection.idl, change, deadline)
+        transaction = Transaction(call.api, self._connection, self._timeout, check_error=True, log_errors=False)
+        transaction.add(call)
+        transaction.commit()
+        return call
+
+    def close(self) -> None:
+        """Stop the thread and the connection."""
+        if self._connection.txns.full():  # a call whose asker has given up would keep stop() waiting
+            self._connection.txns.get_nowait()
+        self._connection.stop(self._timeout)
