@@ -56,7 +56,8 @@ def read_answer(status: int, body: bytes, url: str) -> AnswerError:
         error = ""
     if isinstance(error, str):
         error = _NeutronError(message=error)
-    return AnswerError(status, error.type, " ".join(error.message.split()).rstrip("."), url)
+    message = " ".join(error.message.split()).removeprefix("Invalid input for operation: ").rstrip(".")
+    return AnswerError(status, error.type, message, url)
 
 
 # By NeutronError.type, as Neutron 2026.1 (29.0.0) raises them; the HTTP status alone is too coarse.

@@ -1,0 +1,206 @@
+"""HTTP in front of the fake Keystone and Neutron: routes, bodies, statuses and headers as the real ones have them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from fairlead.fakes import query
+from fairlead.fakes.caller import Caller
+from fairlead.fakes.identity import Identity, unauthorized
+from fairlead.fakes.networking import KINDS, Networking, Resource
+from fairlead.fakes.refusal import Refusal, forbidden
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_REVISION = "revision_number="
+_PRIVILEGED_ATTRIBUTES = ("binding:host_id", "binding:vif_type", "binding:vif_details", "binding:profile")
+
+
+def identity_app(identity: Identity, url: Callable[[], str]) -> web.Application:
+    """Build Keystone; url gives its own address, with /v3."""
+
+    async def versions(request: web.Request) -> web.Response:
+        version = {"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": f"{url()}/"}]}
+        if request.path.rstrip("/").endswith("/v3"):
+            return web.json_response({"version": version})
+        return web.json_response({"versions": {"values": [version]}}, status=300)
+
+    async def tokens(request: web.Request) -> web.Response:
+        try:
+            token_id, body = identity.issue(await request.json())
+        except Refusal as refusal:
+            return _identity_error(refusal)
+        return web.json_response(body, status=201, headers={"X-Subject-Token": token_id})
+
+    app = web.Application()
+    app.router.add_get("/v3{tail:/?}", versions)
+    app.router.add_get("/{tail:$}", versions)
+    app.router.add_post("/v3/auth/tokens", tokens)
+    return app
+
+
+@dataclass(slots=True)
+class NeutronApi:
+    """Neutron's routes. extensions: aliases that are announced. page_size: the operator's pagination_max_limit."""
+
+    identity: Identity
+    networking: Networking
+    extensions: set[str]
+    url: Callable[[], str]
+    page_size: int = 0
+
+    def app(self) -> web.Application:
+        """Build the application."""
+        app = web.Application(middlewares=[_refusals])
+        app.router.add_get("/v2.0/extensions", self._list_extensions)
+        app.router.add_route("*", "/v2.0/quotas/{project_id}", self._quota)
+        for collection in KINDS:
+            path = f"/v2.0/{collection.replace('_', '-')}"
+            for suffix, handler in (
+                ("", self._collection),
+                ("/{id}", self._item),
+                ("/{id}/tags", self._tags),
+                ("/{id}/tags/{tag}", self._tag),
+            ):
+                app.router.add_route("*", path + suffix, _bound(handler, collection))
+        return app
+
+    async def _list_extensions(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        aliases = [{"alias": alias, "name": alias} for alias in sorted(self.extensions)]
+        return web.json_response({"extensions": [query.only_fields(item, _pairs(request)) for item in aliases]})
+
+    async def _quota(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        project_id = request.match_info["project_id"]
+        if not caller.admin:
+            raise forbidden("rule:get_quota" if request.method == "GET" else "rule:update_quota")
+        if request.method == "PUT":
+            self.networking.quotas.setdefault(project_id, {}).update((await _body(request))["quota"])
+        elif request.method == "DELETE":
+            self.networking.quotas.pop(project_id, None)
+            return web.Response(status=204)
+        return web.json_response({"quota": self.networking.quota(project_id)})
+
+    async def _collection(self, collection: str, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        if request.method == "GET":
+            pairs = _pairs(request)
+            found = query.select(self.networking.visible(collection, caller), pairs)
+            url = f"{self.url()}{request.rel_url.raw_path.partition('/v2.0')[2]}"
+            shown, links = query.page(found, pairs, self.page_size, url)
+            body: dict[str, Any] = {collection: [query.only_fields(_shown(item, caller), pairs) for item in shown]}
+            return web.json_response(body | ({f"{collection}_links": links} if links else {}))
+        if request.method != "POST":
+            raise Refusal(405, "HTTPMethodNotAllowed", "Method Not Allowed")
+        wanted = await _resource(request, collection)
+        if "tags" in wanted and not self.extensions & {"tag-ports-during-bulk-creation"}:
+            del wanted["tags"]
+        made = self.networking.create(collection, wanted, caller)
+        return web.json_response({collection[:-1]: _shown(made, caller)}, status=201)
+
+    async def _item(self, collection: str, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        resource_id = request.match_info["id"]
+        revision = _wanted_revision(request)
+        if request.method == "DELETE":
+            self.networking.delete(collection, resource_id, caller, revision)
+            return web.Response(status=204)
+        if request.method == "PUT":
+            change = await _resource(request, collection)
+            item = self.networking.update(collection, resource_id, change, caller, revision)
+        else:
+            item = self.networking.get(collection, resource_id, caller)
+        return web.json_response({collection[:-1]: query.only_fields(_shown(item, caller), _pairs(request))})
+
+    async def _tags(self, collection: str, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        resource_id = request.match_info["id"]
+        if request.method == "GET":
+            return web.json_response({"tags": self.networking.get(collection, resource_id, caller)["tags"]})
+        wanted = (await _body(request)).get("tags") if request.method == "PUT" else []
+        if not isinstance(wanted, list):
+            raise Refusal(400, "InvalidInput", "Invalid input for operation: Invalid tags body.")
+        tags = self.networking.set_tags(collection, resource_id, wanted, caller)
+        return web.Response(status=204) if request.method == "DELETE" else web.json_response({"tags": tags})
+
+    async def _tag(self, collection: str, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        resource_id, tag = request.match_info["id"], request.match_info["tag"]
+        if request.method == "DELETE":
+            self.networking.remove_tag(collection, resource_id, tag, caller)
+            return web.Response(status=204)
+        present = self.networking.get(collection, resource_id, caller)["tags"]
+        self.networking.set_tags(collection, resource_id, [*present, tag], caller)
+        return web.Response(status=201)
+
+    def _caller(self, request: web.Request) -> Caller:
+        caller = self.identity.tokens.get(request.headers.get("X-Auth-Token", ""))
+        if caller is None:
+            raise unauthorized()
+        return caller
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        if refusal.status == 401:
+            # Not Neutron's own: keystonemiddleware in front of it answers.
+            return _identity_error(refusal)
+        error = {"type": refusal.kind, "message": refusal.message, "detail": ""}
+        return web.json_response({"NeutronError": error}, status=refusal.status)
+
+
+def _identity_error(refusal: Refusal) -> web.Response:
+    error = {"code": refusal.status, "title": refusal.kind, "message": refusal.message}
+    return web.json_response({"error": error}, status=refusal.status)
+
+
+def _bound(handler: Callable[[str, web.Request], Awaitable[web.Response]], collection: str) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(collection, request)
+
+    return handle
+
+
+def _pairs(request: web.Request) -> query.Pairs:
+    return list(request.query.items())
+
+
+async def _body(request: web.Request) -> Resource:
+    try:
+        body = await request.json()
+    except ValueError:
+        raise Refusal(400, "MalformedRequestBody", "Malformed request body: not JSON.") from None
+    if not isinstance(body, dict):
+        raise Refusal(400, "MalformedRequestBody", "Malformed request body: not an object.")
+    return body
+
+
+async def _resource(request: web.Request, collection: str) -> Resource:
+    name = collection[:-1]
+    wanted = (await _body(request)).get(name)
+    if not isinstance(wanted, dict):
+        raise Refusal(400, "HTTPBadRequest", f"Unable to find '{name}' in request body")
+    return wanted
+
+
+def _shown(item: Resource, caller: Caller) -> Resource:
+    if caller.privileged:
+        return item
+    return {key: value for key, value in item.items() if key not in _PRIVILEGED_ATTRIBUTES}
+
+
+def _wanted_revision(request: web.Request) -> int | None:
+    condition = request.headers.get("If-Match", "").strip('"')
+    if not condition.startswith(_REVISION):
+        return None
+    try:
+        return int(condition.removeprefix(_REVISION))
+    except ValueError:
+        message = "Bad if-match request: Revision number etag must be in the format of revision_number=<int>."
+        raise Refusal(400, "BadRequest", message) from None
