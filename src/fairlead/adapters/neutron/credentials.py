@@ -56,11 +56,10 @@ def find_cloud(name: str = "", *, environ: Mapping[str, str], directory: Path | 
     places = _places(environ, directory or Path())
     found = next((place for place in places if place.is_file()), None)
     if found is None:
+        reason = f"the cloud {name!r} is asked for, but" if name else "no cloud is named, and"
         raise SettingsError(
-            f"the cloud {name!r} is asked for but there is no clouds.yaml"
-            if name
-            else "there are no OpenStack credentials",
-            remedy=f"set OS_AUTH_URL and the rest of OS_*, or write {' or '.join(str(p) for p in places if p.suffix != '.yml')}",
+            f"{reason} there is no clouds.yaml",
+            remedy=f"set OS_AUTH_URL and the rest of OS_*, or write {places[0]}",
         )
     clouds = _merged(_read(found), _secure(found, environ)).get("clouds")
     if not isinstance(clouds, dict) or not clouds:
@@ -82,7 +81,7 @@ def _places(environ: Mapping[str, str], directory: Path) -> list[Path]:
     home = Path(environ["HOME"]) if environ.get("HOME") else Path("/root")
     user = Path(environ["XDG_CONFIG_HOME"]) if environ.get("XDG_CONFIG_HOME") else home / ".config"
     folders = [directory, user / "openstack", Path("/etc/openstack")]
-    places = [folder / f"clouds.{suffix}" for folder in folders for suffix in ("yaml", "yml")]
+    places = [folder / f"clouds.{suffix}" for suffix in ("yaml", "yml") for folder in folders]
     return [Path(explicit), *places] if explicit else places
 
 

@@ -112,10 +112,14 @@ class NeutronService:
     async def find_networks(
         self, *, network_id: str = "", name: str = "", tags: Collection[str] = (), own: bool = False
     ) -> list[Network]:
-        """List the networks that match all that is given; own: of this project only, not shared ones."""
-        project_id = (await self._client.token()).project_id if own else ""
-        query = _query(id=network_id, name=name, tags=_tags(tags), project_id=project_id)
-        return [item.model() for item in await self._list("networks", wire.NetworkWire, query)]
+        """List the networks that match all that is given; own: of this project only, not shared ones.
+
+        The roles service and admin see other projects' networks too: those are left out.
+        """
+        project_id = (await self._client.token()).project_id
+        query = _query(id=network_id, name=name, tags=_tags(tags), project_id=project_id if own else "")
+        found = await self._list("networks", wire.NetworkWire, query)
+        return [item.model() for item in found if item.shared or item.project_id == project_id]
 
     async def create_network(self, new: NewNetwork) -> Network:
         """Make a network and tag it: nothing is left where the tagging fails."""
@@ -164,8 +168,14 @@ class NeutronService:
     async def find_ports(
         self, *, network_id: str = "", device_id: str = "", mac: str = "", tags: Collection[str] = ()
     ) -> list[Port]:
-        """List the ports that match all that is given."""
-        query = _query(network_id=network_id, device_id=device_id, mac_address=mac, tags=_tags(tags))
+        """List the ports that match all that is given, of this project unless a network is named.
+
+        On a network of the project's own, other projects' ports show as well.
+        """
+        project_id = "" if network_id else (await self._client.token()).project_id
+        query = _query(
+            network_id=network_id, device_id=device_id, mac_address=mac, tags=_tags(tags), project_id=project_id
+        )
         return [item.model() for item in await self._list("ports", wire.PortWire, query)]
 
     async def create_port(self, new: NewPort) -> Port:

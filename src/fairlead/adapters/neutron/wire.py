@@ -29,6 +29,7 @@ class NetworkWire(msgspec.Struct):
     subnets: list[str] = []
     tags: list[str] = []
     project_id: str = ""
+    shared: bool = False
     created_at: str = ""
     revision_number: int = 0
 
