@@ -1,0 +1,198 @@
+"""Two clouds, one suite: the fake in memory, and a real Keystone and Neutron."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fairlead.adapters.neutron import CloudConfig, NeutronService, find_cloud
+from fairlead.adapters.neutron.client import NeutronClient
+from fairlead.fakes import FakeCloud
+from fairlead.model.network import Network, NewNetwork, NewSubnet, Subnet
+
+HOW_TO_GET_A_CLOUD = (
+    "the real tier needs a cloud: run `fairlead lab up` and `fairlead lab env > clouds.yaml`, then set "
+    "FAIRLEAD_CONTRACT_CLOUDS to that file (it has the clouds `demo` and `admin`)"
+)
+SERVICE_USER = "fairlead-contract-service"
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Credentials for one cloud: member and service in one project, admin in another."""
+
+    member: CloudConfig
+    service: CloudConfig
+    admin: CloudConfig
+    project_id: str
+
+
+@asynccontextmanager
+async def fake_cloud() -> AsyncIterator[Cloud]:
+    async with FakeCloud() as cloud:
+        yield Cloud(
+            member=cloud.credentials("member"),
+            service=cloud.credentials("service"),
+            admin=cloud.credentials("admin", project="other"),
+            project_id=cloud.project_id(),
+        )
+
+
+@pytest.fixture(scope="session")
+def real_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A real cloud, with a user of the role `service` made in the member's project for the session."""
+    openstack = pytest.importorskip("openstack", reason="openstacksdk is in the dev group", exc_type=ImportError)
+    clouds = os.environ.get("FAIRLEAD_CONTRACT_CLOUDS", "")
+    if not clouds or not Path(clouds).is_file():
+        pytest.fail(HOW_TO_GET_A_CLOUD)
+    environ = {"OS_CLIENT_CONFIG_FILE": clouds, "HOME": str(tmp_path_factory.mktemp("home"))}
+    member, admin = find_cloud("demo", environ=environ), find_cloud("admin", environ=environ)
+    connection = openstack.connection.Connection(
+        auth_type=admin.auth_type, auth=dict(admin.auth), region_name=admin.region or None, app_name="fairlead"
+    )
+    password = uuid.uuid4().hex
+    try:
+        project_id = _project_of(member)
+        project = connection.identity.get_project(project_id)
+        if stale := connection.identity.find_user(SERVICE_USER):
+            connection.identity.delete_user(stale)
+        user = connection.identity.create_user(
+            name=SERVICE_USER, password=password, domain_id=project.domain_id, default_project_id=project_id
+        )
+        try:
+            for name in ("service", "member"):
+                role = connection.identity.find_role(name) or connection.identity.create_role(name=name)
+                connection.identity.assign_project_role_to_user(project, user, role)
+            service = replace(
+                admin,
+                auth_type="password",
+                auth={
+                    "auth_url": admin.auth_url,
+                    "user_id": user.id,
+                    "password": password,
+                    "project_id": project_id,
+                },
+                source="the contract suite",
+            )
+            yield Cloud(member=member, service=service, admin=admin, project_id=project_id)
+        finally:
+            connection.identity.delete_user(user)
+    finally:
+        connection.close()
+
+
+def _project_of(config: CloudConfig) -> str:
+    from fairlead.adapters.neutron.tokens import fetch_token  # noqa: PLC0415 - only the real tier asks Keystone here
+
+    return fetch_token(config, 10.0).project_id
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
+async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[Cloud]:
+    if request.param == "real":
+        yield request.getfixturevalue("real_cloud")
+        return
+    async with fake_cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+async def neutron(cloud: Cloud) -> AsyncIterator[NeutronService]:
+    """Neutron as an ordinary member."""
+    async with NeutronService(cloud.member) as service:
+        yield service
+
+
+@pytest.fixture
+async def as_service(cloud: Cloud) -> AsyncIterator[NeutronService]:
+    """Neutron as the role that may bind."""
+    async with NeutronService(cloud.service) as service:
+        yield service
+
+
+@dataclass
+class Operator:
+    """What an administrator does around the tests, and undoes after them."""
+
+    client: NeutronClient
+    project_id: str
+    made: list[str] = field(default_factory=list)
+    limited: bool = False
+
+    async def limit(self, **limits: int) -> None:
+        """Set the quota of the tests' project."""
+        self.limited = True
+        body = msgspec.json.encode({"quota": limits})
+        await self.client.call("PUT", f"/quotas/{self.project_id}", body=body)
+
+    async def make(self, resource: str, attributes: dict[str, Any]) -> str:
+        """Make something in the administrator's own project and give its id."""
+        path = f"/{resource.replace('_', '-')}s"
+        body = await self.client.call("POST", path, body=msgspec.json.encode({resource: attributes}))
+        made_id: str = msgspec.json.decode(body)[resource]["id"]
+        self.made.append(f"{path}/{made_id}")
+        return made_id
+
+    async def undo(self) -> None:
+        if self.limited:
+            await self.client.call("DELETE", f"/quotas/{self.project_id}")
+        for path in reversed(self.made):
+            await self.client.call("DELETE", path)
+
+
+@pytest.fixture
+async def operator(cloud: Cloud) -> AsyncIterator[Operator]:
+    async with NeutronClient(cloud.admin) as client:
+        operator = Operator(client, cloud.project_id)
+        yield operator
+        await operator.undo()
+
+
+MakeNetwork = Callable[..., Awaitable[Network]]
+MakeSubnet = Callable[..., Awaitable[Subnet]]
+
+
+@pytest.fixture
+async def make_network(neutron: NeutronService, operator: Operator) -> AsyncIterator[MakeNetwork]:
+    """Makes networks that go after the test, with all that is on them."""
+    made: list[str] = []
+
+    async def make(name: str = "", *, tags: frozenset[str] = frozenset()) -> Network:
+        network = await neutron.create_network(NewNetwork(name or f"contract-{uuid.uuid4().hex[:8]}", tags=tags))
+        made.append(network.id)
+        return network
+
+    yield make
+    for network_id in made:
+        for port in await neutron.find_ports(network_id=network_id):
+            await neutron.delete_port(port.id)
+        await neutron.delete_network(network_id)
+
+
+@pytest.fixture
+def make_subnet(neutron: NeutronService) -> MakeSubnet:
+    """Makes subnets, which go with their network."""
+
+    async def make(network: Network, cidr: str = "10.20.0.0/24", *, gateway: str = "") -> Subnet:
+        return await neutron.create_subnet(
+            NewSubnet(network.id, ip_network(cidr), ip_address(gateway) if gateway else None)
+        )
+
+    return make
+
+
+@pytest.fixture
+async def network(make_network: MakeNetwork) -> Network:
+    return await make_network()
+
+
+@pytest.fixture
+async def subnet(network: Network, make_subnet: MakeSubnet) -> Subnet:
+    return await make_subnet(network, gateway="10.20.0.1")
