@@ -15,24 +15,22 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from fairlead.adapters.neutron import errors
+from fairlead.adapters.neutron import errors, keystone_errors
 from fairlead.adapters.neutron.credentials import CloudConfig
 from fairlead.adapters.neutron.errors import AnswerError
 from fairlead.adapters.neutron.tokens import Token, TokenSource
-from fairlead.model.errors import CloudUnavailable, SettingsError
+from fairlead.model.errors import CloudUnavailable
 
 CONNECT_TIMEOUT = 5.0
 TOTAL_TIMEOUT = 30.0
 
-# RFC 9110, section 9.2.2: sending these twice does what sending them once does.
+# RFC 9110, section 9.2.2: sending these twice does what sending them once does. aiohttp itself sends them once more
+# where the connection breaks before an answer begins; where it breaks in the middle, we do.
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
 _RESENDS = 1
 _WAITS = 3
 # Shorter than what servers keep a silent connection for (Apache: 5 s): a POST that meets a closing one can't be resent.
 _KEEP_ALIVE = 4.0
-
-_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError)
-_REFUSED = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError)
 
 Query = Sequence[tuple[str, str]]
 OnCall = Callable[[str, str, int, float], None]
@@ -137,8 +135,7 @@ class NeutronClient:
             try:
                 status, answer_headers, answer = await self._send(request, token)
             except aiohttp.ClientError as exc:
-                resendable = isinstance(exc, _LOST) and not isinstance(exc, _REFUSED) and request.idempotent
-                if resendable and resends < _RESENDS:
+                if isinstance(exc, aiohttp.ClientPayloadError) and request.idempotent and resends < _RESENDS:
                     resends += 1
                     continue
                 raise errors.silence(exc, token.endpoint, self._connect_timeout) from exc
@@ -230,9 +227,7 @@ def _trust(config: CloudConfig) -> ssl.SSLContext | bool:
         if config.cert:
             context.load_cert_chain(config.cert, config.key or None)
     except OSError as exc:
-        raise SettingsError(
-            f"the certificates of {config.source} can't be read ({exc})", remedy="check cacert, cert and key"
-        ) from exc
+        raise keystone_errors.unreadable_certificate(config, exc) from exc
     return context
 
 

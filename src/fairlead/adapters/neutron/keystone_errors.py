@@ -8,6 +8,9 @@ from fairlead.model.errors import AuthenticationFailed, CloudUnavailable, Fairle
 
 def translate(exc: Exception, config: CloudConfig) -> FairleadError:
     """Say what a keystoneauth1 exception means to the operator."""
+    # A plugin that finds no version hides why: the connection's own error is what the operator needs.
+    while isinstance(exc, ksa.DiscoveryFailure) and isinstance(exc.__context__, ksa.ClientException):
+        exc = exc.__context__
     kind: type[FairleadError] = CloudUnavailable
     keystone, source = f"Keystone at {config.auth_url}", config.source
     remedy = "check that it runs, and the network and firewalls in between"
@@ -18,7 +21,7 @@ def translate(exc: Exception, config: CloudConfig) -> FairleadError:
         case ksa.Forbidden():
             kind, message = PermissionDenied, f"{keystone} forbids {_who(config)}: {_text(exc)}"
             remedy = "check the user's roles in the project"
-        case ksa.SSLFailure():
+        case ksa.SSLError():
             message, remedy = f"the certificate of {keystone} is not trusted", f"set cacert in {source}"
         case ksa.ConnectTimeout():
             message = f"{keystone} does not answer in time"
@@ -55,6 +58,15 @@ def no_network_endpoint(config: CloudConfig) -> SettingsError:
 def no_project(config: CloudConfig) -> SettingsError:
     """Say that the token is good for no project."""
     return SettingsError(f"{config.source} names no project", remedy="add project_name and project_domain_name")
+
+
+def unreadable_certificate(config: CloudConfig, exc: OSError) -> SettingsError:
+    """Say that a file named for TLS can't be used."""
+    files = ", ".join(name for name in (config.cacert, config.cert, config.key) if name)
+    return SettingsError(
+        f"the certificates of {config.source} ({files}) can't be used: {_text(exc)}",
+        remedy="check cacert, cert and key",
+    )
 
 
 def _who(config: CloudConfig) -> str:

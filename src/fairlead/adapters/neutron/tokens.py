@@ -93,25 +93,21 @@ def fetch_token(config: CloudConfig, timeout: float) -> Token:
         app_name="fairlead",
     )
     try:
-        plugin = _plugin(config)
-        access = plugin.get_access(session)
-        endpoint = config.network_endpoint or plugin.get_endpoint(
-            session,
-            service_type="network",
-            interface=config.interface,
-            region_name=config.region or None,
-            skip_discovery=True,
+        access = _plugin(config).get_access(session)
+        if not access.project_id:
+            raise keystone_errors.no_project(config)
+        endpoint = config.network_endpoint or access.service_catalog.url_for(
+            service_type="network", interface=config.interface, region_name=config.region or None
         )
-    except ksa.EmptyCatalog:
-        raise keystone_errors.no_project(config) from None
+    except ksa.CatalogException as exc:
+        raise keystone_errors.no_network_endpoint(config) from exc
     except ksa.ClientException as exc:
         raise keystone_errors.translate(exc, config) from exc
+    except OSError as exc:
+        # What requests says of a cacert or cert that is not there.
+        raise keystone_errors.unreadable_certificate(config, exc) from exc
     finally:
         session.session.close()
-    if not access.project_id:
-        raise keystone_errors.no_project(config)
-    if not endpoint:
-        raise keystone_errors.no_network_endpoint(config)
     return Token(
         value=access.auth_token,
         expires_at=access.expires.timestamp(),
