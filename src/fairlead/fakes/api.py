@@ -1,7 +1,7 @@
 """HTTP in front of the fake Keystone and Neutron: routes, bodies, statuses and headers as the real ones have them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -9,8 +9,9 @@ from aiohttp import web
 from fairlead.fakes import query
 from fairlead.fakes.caller import Caller
 from fairlead.fakes.identity import Identity, unauthorized
-from fairlead.fakes.networking import KINDS, Networking, Resource
+from fairlead.fakes.networking import Networking
 from fairlead.fakes.refusal import Refusal, forbidden
+from fairlead.fakes.store import KINDS, Resource, Store
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,10 +47,14 @@ class NeutronApi:
     """Neutron's routes. extensions: aliases that are announced. page_size: the operator's pagination_max_limit."""
 
     identity: Identity
-    networking: Networking
+    store: Store
     extensions: set[str]
     url: Callable[[], str]
     page_size: int = 0
+    _networking: Networking = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._networking = Networking(self.store)
 
     def app(self) -> web.Application:
         """Build the application."""
@@ -78,17 +83,17 @@ class NeutronApi:
         if not caller.admin:
             raise forbidden("rule:get_quota" if request.method == "GET" else "rule:update_quota")
         if request.method == "PUT":
-            self.networking.quotas.setdefault(project_id, {}).update((await _body(request))["quota"])
+            self.store.quotas.setdefault(project_id, {}).update((await _body(request))["quota"])
         elif request.method == "DELETE":
-            self.networking.quotas.pop(project_id, None)
+            self.store.quotas.pop(project_id, None)
             return web.Response(status=204)
-        return web.json_response({"quota": self.networking.quota(project_id)})
+        return web.json_response({"quota": self.store.quota(project_id)})
 
     async def _collection(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)
         if request.method == "GET":
             pairs = _pairs(request)
-            found = query.select(self.networking.visible(collection, caller), pairs)
+            found = query.select(self.store.visible(collection, caller), pairs)
             url = f"{self.url()}{request.rel_url.raw_path.partition('/v2.0')[2]}"
             shown, links = query.page(found, pairs, self.page_size, url)
             body: dict[str, Any] = {collection: [query.only_fields(_shown(item, caller), pairs) for item in shown]}
@@ -98,7 +103,7 @@ class NeutronApi:
         wanted = await _resource(request, collection)
         if "tags" in wanted and not self.extensions & {"tag-ports-during-bulk-creation"}:
             del wanted["tags"]
-        made = self.networking.create(collection, wanted, caller)
+        made = self._networking.create(collection, wanted, caller)
         return web.json_response({collection[:-1]: _shown(made, caller)}, status=201)
 
     async def _item(self, collection: str, request: web.Request) -> web.Response:
@@ -106,34 +111,34 @@ class NeutronApi:
         resource_id = request.match_info["id"]
         revision = _wanted_revision(request)
         if request.method == "DELETE":
-            self.networking.delete(collection, resource_id, caller, revision)
+            self._networking.delete(collection, resource_id, caller, revision)
             return web.Response(status=204)
         if request.method == "PUT":
             change = await _resource(request, collection)
-            item = self.networking.update(collection, resource_id, change, caller, revision)
+            item = self._networking.update(collection, resource_id, change, caller, revision)
         else:
-            item = self.networking.get(collection, resource_id, caller)
+            item = self.store.get(collection, resource_id, caller)
         return web.json_response({collection[:-1]: query.only_fields(_shown(item, caller), _pairs(request))})
 
     async def _tags(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)
         resource_id = request.match_info["id"]
         if request.method == "GET":
-            return web.json_response({"tags": self.networking.get(collection, resource_id, caller)["tags"]})
+            return web.json_response({"tags": self.store.get(collection, resource_id, caller)["tags"]})
         wanted = (await _body(request)).get("tags") if request.method == "PUT" else []
         if not isinstance(wanted, list):
             raise Refusal(400, "InvalidInput", "Invalid input for operation: Invalid tags body.")
-        tags = self.networking.set_tags(collection, resource_id, wanted, caller)
+        tags = self.store.set_tags(collection, resource_id, wanted, caller)
         return web.Response(status=204) if request.method == "DELETE" else web.json_response({"tags": tags})
 
     async def _tag(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)
         resource_id, tag = request.match_info["id"], request.match_info["tag"]
         if request.method == "DELETE":
-            self.networking.remove_tag(collection, resource_id, tag, caller)
+            self.store.remove_tag(collection, resource_id, tag, caller)
             return web.Response(status=204)
-        present = self.networking.get(collection, resource_id, caller)["tags"]
-        self.networking.set_tags(collection, resource_id, [*present, tag], caller)
+        present = self.store.get(collection, resource_id, caller)["tags"]
+        self.store.set_tags(collection, resource_id, [*present, tag], caller)
         return web.Response(status=201)
 
     def _caller(self, request: web.Request) -> Caller:

@@ -14,8 +14,8 @@ from aiohttp import web
 from fairlead.adapters.neutron.credentials import APPLICATION_CREDENTIAL, DEFAULT_AUTH_TYPE, CloudConfig
 from fairlead.fakes.api import Handler, NeutronApi, identity_app
 from fairlead.fakes.identity import PASSWORD, Identity, User
-from fairlead.fakes.networking import Networking
 from fairlead.fakes.record import Call, Fault, How
+from fairlead.fakes.store import Store
 
 ROLES: Mapping[str, frozenset[str]] = {
     "reader": frozenset({"reader"}),
@@ -41,9 +41,9 @@ class FakeCloud:
 
     def __init__(self, *, tags_while_creating: bool = True, members_bind: bool = False, latency: float = 0.0) -> None:
         self.identity = Identity(members_bind=members_bind)
-        self.networking = Networking()
+        self.store = Store()
         extensions = set(EXTENSIONS) | ({TAGS_WHILE_CREATING} if tags_while_creating else set())
-        self.neutron = NeutronApi(self.identity, self.networking, extensions, lambda: f"{self.url}/network/v2.0")
+        self.neutron = NeutronApi(self.identity, self.store, extensions, lambda: f"{self.url}/network/v2.0")
         self.latency = latency
         self.calls: list[Call] = []
         self.identity_calls: list[Call] = []
@@ -146,7 +146,7 @@ class FakeCloud:
 
     def set_quota(self, project: str = "demo", **limits: int) -> None:
         """Limit a project's network=, subnet=, port=, security_group=; -1: no limit."""
-        self.networking.quotas.setdefault(self.project_id(project), {}).update(limits)
+        self.store.quotas.setdefault(self.project_id(project), {}).update(limits)
 
     # What was asked
 

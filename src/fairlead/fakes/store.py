@@ -1,0 +1,152 @@
+"""What the fake Neutron keeps, who sees it, and the books on it: identifiers, revisions, moments, tags, quotas."""
+
+import random
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+from fairlead.fakes.caller import Caller
+from fairlead.fakes.refusal import Refusal, forbidden, missing
+from fairlead.model.network import IPAddress
+
+Resource = dict[str, Any]
+
+KINDS = {"networks": "Network", "subnets": "Subnet", "ports": "Port", "security_groups": "SecurityGroup"}
+DEFAULT_QUOTAS = {"network": 100, "subnet": 100, "port": 500, "security_group": 10}
+_MAX_TAGS = 50
+
+
+class Store:
+    """All projects' resources. Identifiers, MAC addresses and the clock are the same in every run."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, dict[str, Resource]] = {collection: {} for collection in KINDS}
+        self.quotas: dict[str, dict[str, int]] = {}
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self._random = random.Random(2026)  # noqa: S311 - identifiers, not secrets
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock that created_at and updated_at are read from."""
+        self.now += timedelta(seconds=seconds)
+
+    def quota(self, project_id: str) -> dict[str, int]:
+        """Give a project's limits; -1: none."""
+        return DEFAULT_QUOTAS | self.quotas.get(project_id, {})
+
+    def visible(self, collection: str, caller: Caller) -> list[Resource]:
+        """List what the caller may see, oldest first."""
+        if collection == "security_groups":
+            self.default_group(caller.project_id)
+        return [item for item in self.resources[collection].values() if self._sees(collection, item, caller)]
+
+    def get(self, collection: str, resource_id: str, caller: Caller) -> Resource:
+        """Give one resource that the caller may see."""
+        item = self.resources[collection].get(resource_id)
+        if item is None or not self._sees(collection, item, caller):
+            raise missing(KINDS[collection], resource_id)
+        return item
+
+    def default_group(self, project_id: str) -> Resource:
+        """Give a project's group `default`, made when it is first needed."""
+        for group in self.resources["security_groups"].values():
+            if group["project_id"] == project_id and group["name"] == "default":
+                return group
+        return self.keep("security_groups", project_id, {"name": "default", "description": "Default security group"})
+
+    def set_tags(self, collection: str, resource_id: str, tags: Iterable[str], caller: Caller) -> list[str]:
+        """Replace all tags of a resource."""
+        item = self.owned(collection, resource_id, caller, f"update_{collection[:-1]}:tags")
+        replaced = sorted(set(tags))
+        if len(replaced) > _MAX_TAGS:
+            raise Refusal(400, "BadRequest", f"The number of tags exceed the per-resource limit of {_MAX_TAGS}.")
+        if replaced != item["tags"]:
+            item["tags"] = replaced
+            self.revise(item)
+        return replaced
+
+    def remove_tag(self, collection: str, resource_id: str, tag: str, caller: Caller) -> None:
+        """Take one tag off a resource."""
+        item = self.owned(collection, resource_id, caller, f"delete_{collection[:-1]}:tags")
+        if tag not in item["tags"]:
+            raise Refusal(404, "TagNotFound", f"Tag {tag} could not be found.")
+        item["tags"] = [other for other in item["tags"] if other != tag]
+        self.revise(item)
+
+    def _sees(self, collection: str, item: Resource, caller: Caller) -> bool:
+        if caller.privileged or item["project_id"] == caller.project_id:
+            return True
+        if collection == "networks":
+            return bool(item["shared"])
+        if collection in {"subnets", "ports"}:
+            network = self.resources["networks"][item["network_id"]]
+            return network["project_id"] == caller.project_id or (collection == "subnets" and bool(network["shared"]))
+        return False
+
+    def owned(self, collection: str, resource_id: str, caller: Caller, rule: str) -> Resource:
+        """Give one resource that the caller may change; rule: the policy that a refusal names."""
+        item = self.get(collection, resource_id, caller)
+        owns = caller.admin or (item["project_id"] == caller.project_id and caller.writes)
+        if not owns and not (collection == "ports" and caller.privileged):
+            raise forbidden(f"rule:{rule}")
+        return item
+
+    def check_quota(self, collection: str, caller: Caller) -> None:
+        """Refuse one more where the project has as many as it may."""
+        name = collection[:-1]
+        limit = self.quota(caller.project_id)[name]
+        used = sum(item["project_id"] == caller.project_id for item in self.resources[collection].values())
+        if 0 <= limit <= used:
+            raise Refusal(409, "OverQuota", f"Quota exceeded for resources: ['{name}'].")
+
+    @staticmethod
+    def check_revision(item: Resource, revision: int | None) -> None:
+        """Refuse where If-Match named another revision."""
+        if revision is not None and revision != item["revision_number"]:
+            raise Refusal(
+                412,
+                "RevisionNumberConstraintFailed",
+                f"Constrained to {revision}, but current revision is {item['revision_number']}",
+            )
+
+    def subnets_of(self, network: Resource) -> list[Resource]:
+        """List a network's subnets."""
+        return [self.resources["subnets"][subnet_id] for subnet_id in network["subnets"]]
+
+    def taken(self, subnet: Resource) -> set[IPAddress]:
+        """Give the addresses of a subnet that ports have."""
+        return {
+            ip_address(fixed["ip_address"])
+            for port in self.resources["ports"].values()
+            for fixed in port["fixed_ips"]
+            if fixed["subnet_id"] == subnet["id"]
+        }
+
+    def new_mac(self) -> str:
+        """Draw a MAC address of Neutron's default range."""
+        return "fa:16:3e:" + ":".join(f"{self._random.randrange(256):02x}" for _ in range(3))
+
+    def keep(self, collection: str, project_id: str, attributes: Resource) -> Resource:
+        """Add a resource, with what every resource has."""
+        moment = self._moment()
+        item: Resource = {
+            "id": str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
+            "project_id": project_id,
+            "tenant_id": project_id,
+            "tags": [],
+            "revision_number": 1,
+            "created_at": moment,
+            "updated_at": moment,
+            **attributes,
+        }
+        self.resources[collection][item["id"]] = item
+        return item
+
+    def revise(self, item: Resource) -> None:
+        """Count a change of a resource."""
+        item["revision_number"] += 1
+        item["updated_at"] = self._moment()
+
+    def _moment(self) -> str:
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
