@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.model.errors import Conflict, NotFound, PermissionDenied, QuotaExceeded, StillInUse
+from fairlead.model.errors import Conflict, InvalidInput, NotFound, PermissionDenied, QuotaExceeded, StillInUse
 from fairlead.model.network import Network, NewNetwork, NewPort, Subnet
 from tests.contract.conftest import Cloud, MakeNetwork, MakeSubnet, Operator
 
@@ -77,6 +77,28 @@ async def test_a_tag_is_added_beside_the_others(neutron: NeutronService, make_ne
     await neutron.tag_network(made.id, "first")
     (found,) = await neutron.find_networks(network_id=made.id)
     assert found.tags == {"first", "docker=0123abcd:second.json"}
+
+
+@pytest.mark.parametrize("tag", ["10.20.0.0/24", "ünï"])
+async def test_a_tag_that_a_url_can_not_carry_is_refused_rather_than_bent(
+    neutron: NeutronService, network: Network, tag: str
+) -> None:
+    with pytest.raises(InvalidInput):
+        await neutron.tag_network(network.id, tag)
+    with pytest.raises(InvalidInput):
+        await neutron.untag_network(network.id, tag)
+
+
+@pytest.mark.parametrize("tag", ["a.json", "a b?c#d%e&f", "fairlead:host=h1.lab.internal:0123456789ab", "a;b=c"])
+async def test_a_tag_with_odd_characters_comes_and_goes_whole(
+    neutron: NeutronService, network: Network, tag: str
+) -> None:
+    await neutron.tag_network(network.id, tag)
+    (found,) = await neutron.find_networks(network_id=network.id)
+    assert found.tags == {tag}
+    await neutron.untag_network(network.id, tag)
+    (found,) = await neutron.find_networks(network_id=network.id)
+    assert found.tags == set()
 
 
 async def test_a_tag_is_taken_off_and_that_is_fine_twice(neutron: NeutronService, make_network: MakeNetwork) -> None:
@@ -174,6 +196,7 @@ async def test_a_shared_network_of_another_project_can_not_be_deleted(
 async def test_a_used_up_quota_of_networks_is_named(
     neutron: NeutronService, network: Network, operator: Operator
 ) -> None:
-    await operator.limit(network=len(await neutron.find_networks(own=True)))
-    with pytest.raises(QuotaExceeded, match=r"quota of networks .*openstack quota show"):
+    limit = len(await neutron.find_networks(own=True))
+    await operator.limit(network=limit)
+    with pytest.raises(QuotaExceeded, match=rf"quota of networks \({limit}\) is used up: .*openstack quota show"):
         await neutron.create_network(NewNetwork("one too many"))

@@ -9,9 +9,9 @@ from fairlead.model.network import AddressRange, IPAddress, IPNetwork
 
 
 def read_network(text: Any) -> IPNetwork:
-    """Read a subnet's cidr, which has no host bits and is not everything."""
+    """Read a subnet's cidr: host bits are dropped, and it is not everything."""
     try:
-        network = ip_network(text)
+        network = ip_network(text, strict=False)
     except ValueError:
         raise Refusal(400, "HTTPBadRequest", f"Invalid input for cidr. Reason: '{text}' is not a subnet.") from None
     if network.prefixlen == 0:

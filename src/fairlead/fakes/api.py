@@ -80,7 +80,7 @@ class NeutronApi:
     async def _quota(self, request: web.Request) -> web.Response:
         caller = self._caller(request)
         project_id = request.match_info["project_id"]
-        if not caller.admin:
+        if not caller.admin and (request.method != "GET" or project_id != caller.project_id):
             raise forbidden("rule:get_quota" if request.method == "GET" else "rule:update_quota")
         if request.method == "PUT":
             self.store.quotas.setdefault(project_id, {}).update((await _body(request))["quota"])
@@ -133,7 +133,10 @@ class NeutronApi:
 
     async def _tag(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)
-        resource_id, tag = request.match_info["id"], request.match_info["tag"]
+        # The real one, too, takes a last ".json" for a format, and stumbles where the resource is not there.
+        resource_id, tag = request.match_info["id"], request.match_info["tag"].removesuffix(".json")
+        if resource_id not in self.store.resources[collection]:
+            raise Refusal(500, "HTTPInternalServerError", "Request Failed: internal server error.")
         if request.method == "DELETE":
             self.store.remove_tag(collection, resource_id, tag, caller)
             return web.Response(status=204)

@@ -60,7 +60,7 @@ def _matches(item: Resource, name: str, values: list[str]) -> bool:
         case _ if name in item:
             return _equal(item[name], values)
         case _:
-            raise Refusal(400, "HTTPBadRequest", f"Invalid filters ['{name}'].")
+            raise Refusal(400, "HTTPBadRequest", f"['{name}'] is invalid attribute for filtering")
 
 
 def _equal(actual: Any, values: list[str]) -> bool:

@@ -135,7 +135,7 @@ class Store:
             "project_id": project_id,
             "tenant_id": project_id,
             "tags": [],
-            "revision_number": 1,
+            "revision_number": 0 if collection == "subnets" else 1,
             "created_at": moment,
             "updated_at": moment,
             **attributes,

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Mapping
 
 import aiohttp
 import msgspec
@@ -35,6 +36,11 @@ class AnswerError(Exception):
         self.kind = kind
         self.message = message
         self.url = url
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether the project has as many as it may."""
+        return self.kind in {"OverQuota", "SubnetPoolQuotaExceeded"}
 
 
 class _NeutronError(msgspec.Struct):
@@ -94,8 +100,8 @@ _BY_STATUS: dict[int, tuple[type[FairleadError], str]] = {
 
 def translate(answer: AnswerError) -> FairleadError:
     """Say what Neutron's refusal means to the operator."""
-    if answer.kind in {"OverQuota", "SubnetPoolQuotaExceeded"}:
-        return _over_quota(answer)
+    if answer.over_quota:
+        return over_quota(answer, {})
     if answer.kind == "InvalidInput" and "overlaps with another subnet" in answer.message:
         return OverlappingSubnet(answer.message, remedy="choose another range with --subnet")
     if answer.status == 403:
@@ -115,12 +121,13 @@ def translate(answer: AnswerError) -> FairleadError:
 _OVERS = re.compile(r"resources: (\[.*\])")
 
 
-def _over_quota(answer: AnswerError) -> QuotaExceeded:
+def over_quota(answer: AnswerError, limits: Mapping[str, int]) -> QuotaExceeded:
+    """Name what the project has as many of as it may; limits: by resource, as far as known."""
     found = _OVERS.search(answer.message)
     resources = ast.literal_eval(found.group(1)) if found else []
-    what = " and ".join(f"{name}s" for name in resources) or "this resource"
+    what = " and ".join(f"{name}s ({limits[name]})" if name in limits else f"{name}s" for name in resources)
     return QuotaExceeded(
-        f"the project's quota of {what} is used up",
+        f"the project's quota of {what or 'this resource'} is used up",
         remedy="remove what is not needed, or ask the operator for more; see `openstack quota show --network`",
     )
 

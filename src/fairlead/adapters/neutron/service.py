@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,7 +21,8 @@ from fairlead.adapters.neutron.client import (
     new_request_id,
 )
 from fairlead.adapters.neutron.credentials import CloudConfig
-from fairlead.model.errors import FairleadError, NotFound
+from fairlead.adapters.neutron.errors import AnswerError
+from fairlead.model.errors import CloudUnavailable, FairleadError, InvalidInput, NotFound
 from fairlead.model.network import (
     CloudView,
     Network,
@@ -123,7 +124,7 @@ class NeutronService:
 
     async def create_network(self, new: NewNetwork) -> Network:
         """Make a network and tag it: nothing is left where the tagging fails."""
-        body = await self._client.call("POST", "/networks", body=wire.new_network_body(new))
+        body = await self._create("/networks", wire.new_network_body(new))
         made = self._one(body, "network", wire.NetworkWire)
         if not new.tags:
             return made.model()
@@ -137,12 +138,29 @@ class NeutronService:
         return self._one(body, "network", wire.NetworkWire).model()
 
     async def tag_network(self, network_id: str, tag: str) -> None:
-        """Add one tag to a network, atomically."""
-        await self._client.call("PUT", f"/networks/{_segment(network_id)}/tags/{_segment(tag)}")
+        """Add one tag to a network, atomically. Raises InvalidInput for a tag that a URL of Neutron's can't carry."""
+        try:
+            await self._client.call("PUT", _tag_path(network_id, tag))
+        except CloudUnavailable:
+            if await self._exists(network_id):
+                raise
+            raise NotFound(f"there is no network {network_id} to tag", remedy="make it again") from None
 
     async def untag_network(self, network_id: str, tag: str) -> None:
-        """Take one tag off a network, atomically; fine where it is not there."""
-        await self._delete(f"/networks/{_segment(network_id)}/tags/{_segment(tag)}")
+        """Take one tag off a network, atomically; fine where it is not there. Raises InvalidInput as tag_network."""
+        try:
+            await self._delete(_tag_path(network_id, tag))
+        except CloudUnavailable:
+            if await self._exists(network_id):
+                raise
+
+    async def _exists(self, network_id: str) -> bool:
+        """Tell a network that is gone from trouble: Neutron 29 answers 500 to both where a tag is asked for."""
+        try:
+            await self._client.call("GET", f"/networks/{_segment(network_id)}", query=[("fields", "id")])
+        except NotFound:
+            return False
+        return True
 
     async def delete_network(self, network_id: str, *, revision: int | None = None) -> None:
         """Delete a network with its subnets; revision: only if it is still at this one."""
@@ -154,7 +172,7 @@ class NeutronService:
 
     async def create_subnet(self, new: NewSubnet) -> Subnet:
         """Make a subnet and tag it: nothing is left where the tagging fails."""
-        body = await self._client.call("POST", "/subnets", body=wire.new_subnet_body(new))
+        body = await self._create("/subnets", wire.new_subnet_body(new))
         made = self._one(body, "subnet", wire.SubnetWire)
         if new.tags:
             await self._tag_new("subnets", made.id, new.tags)
@@ -181,9 +199,7 @@ class NeutronService:
     async def create_port(self, new: NewPort) -> Port:
         """Make a port, tagged: in one request where the cloud can, else nothing is left where the tagging fails."""
         at_once = bool(new.tags) and TAGS_WHILE_CREATING in await self._known_extensions()
-        body = await self._client.call(
-            "POST", "/ports", body=wire.new_port_body(new, tags=new.tags if at_once else frozenset())
-        )
+        body = await self._create("/ports", wire.new_port_body(new, tags=new.tags if at_once else frozenset()))
         made = self._one(body, "port", wire.PortWire)
         if new.tags and not at_once:
             await self._tag_new("ports", made.id, new.tags)
@@ -249,6 +265,22 @@ class NeutronService:
         except msgspec.MsgspecError as exc:
             raise errors.unreadable(key) from exc
 
+    async def _create(self, path: str, body: bytes) -> bytes:
+        try:
+            return await self._client.exchange("POST", path, body=body)
+        except AnswerError as answer:
+            if answer.over_quota:
+                raise errors.over_quota(answer, await self._limits()) from answer
+            raise errors.translate(answer) from answer
+
+    async def _limits(self) -> Mapping[str, int]:
+        """Read the project's quota, which is worth one more request; nothing where that fails."""
+        try:
+            project_id = (await self._client.token()).project_id
+            return wire.read_quota(await self._client.call("GET", f"/quotas/{project_id}"))
+        except (FairleadError, msgspec.MsgspecError):
+            return {}
+
     async def _delete(self, path: str, *, revision: int | None = None) -> None:
         headers = {} if revision is None else {"If-Match": f"revision_number={revision}"}
         with suppress(NotFound):
@@ -272,6 +304,14 @@ class NeutronService:
 
 def _segment(text: str) -> str:
     return quote(text, safe="")
+
+
+def _tag_path(network_id: str, tag: str) -> str:
+    # Neutron 29 routes %2F as a slash, reads a path's bytes as Latin-1, and drops a last ".json" as a format.
+    if "/" in tag or not tag.isascii():
+        raise InvalidInput(f"the tag {tag!r} can't be added alone", remedy="use ASCII without a slash")
+    suffix = ".json" if tag.endswith(".json") else ""
+    return f"/networks/{_segment(network_id)}/tags/{_segment(tag)}{suffix}"
 
 
 def _tags(tags: Collection[str]) -> str:

@@ -269,6 +269,11 @@ def read_page(body: bytes, key: str, kind: type[Wire]) -> tuple[list[Wire], str]
     return items, next((link.href for link in linked if link.rel == "next"), "")
 
 
+def read_quota(body: bytes) -> dict[str, int]:
+    """Read limits by resource, such as port; -1: none. Raises msgspec.MsgspecError."""
+    return msgspec.json.decode(_member(body, "quota"), type=dict[str, int])
+
+
 def _member(body: bytes, key: str) -> msgspec.Raw:
     members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     if key not in members:
