@@ -283,10 +283,10 @@ def _ranges_without(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[AddressRang
     """Return the ranges of host addresses that leave out the taken ones."""
     first, last = int(cidr.network_address) + 1, int(cidr.broadcast_address) - (1 if cidr.version == 4 else 0)
     ranges = []
-    for number in sorted(int(address) for address in taken):
-        if first < number <= last:
+    for number in sorted(int(address) for address in taken if first <= int(address) <= last):
+        if first < number:
             ranges.append((first, number - 1))
-        first = max(first, number + 1)
+        first = number + 1
     if first <= last:
         ranges.append((first, last))
     address = type(cidr.network_address)
