@@ -13,7 +13,7 @@ def read_network(text: Any) -> IPNetwork:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        raise Refusal(400, "HTTPBadRequest", f"Invalid input for cidr. Reason: '{text}' is not a subnet.") from None
+        raise invalid(f"'{text}' is not a subnet") from None
     if network.prefixlen == 0:
         raise invalid("0 is not allowed as CIDR prefix length")
     return network

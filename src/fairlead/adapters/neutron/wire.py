@@ -258,24 +258,25 @@ Wire = TypeVar("Wire", bound=msgspec.Struct)
 
 def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
     """Read {key: object}. Raises msgspec.MsgspecError."""
-    return msgspec.json.decode(_member(body, key), type=kind)
+    return msgspec.json.decode(_members(body, key)[key], type=kind)
 
 
 def read_page(body: bytes, key: str, kind: type[Wire]) -> tuple[list[Wire], str]:
     """Read {key: [objects]} and the URL of the next page, empty on the last. Raises msgspec.MsgspecError."""
-    items = msgspec.json.decode(_member(body, key), type=list[kind])  # type: ignore[valid-type]
-    links = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get(f"{key}_links")
+    members = _members(body, key)
+    items = msgspec.json.decode(members[key], type=list[kind])  # type: ignore[valid-type]
+    links = members.get(f"{key}_links")
     linked = msgspec.json.decode(links, type=list[LinkWire]) if links else []
     return items, next((link.href for link in linked if link.rel == "next"), "")
 
 
 def read_quota(body: bytes) -> dict[str, int]:
     """Read limits by resource, such as port; -1: none. Raises msgspec.MsgspecError."""
-    return msgspec.json.decode(_member(body, "quota"), type=dict[str, int])
+    return msgspec.json.decode(_members(body, "quota")["quota"], type=dict[str, int])
 
 
-def _member(body: bytes, key: str) -> msgspec.Raw:
+def _members(body: bytes, wanted: str) -> dict[str, msgspec.Raw]:
     members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    if key not in members:
-        raise msgspec.ValidationError(f"the answer has no {key!r}")
-    return members[key]
+    if wanted not in members:
+        raise msgspec.ValidationError(f"the answer has no {wanted!r}")
+    return members
