@@ -93,7 +93,7 @@ class NeutronApi:
         caller = self._caller(request)
         if request.method == "GET":
             pairs = _pairs(request)
-            found = query.select(self.store.visible(collection, caller), pairs)
+            found = query.select(collection, self.store.visible(collection, caller), pairs)
             url = f"{self.url()}{request.rel_url.raw_path.partition('/v2.0')[2]}"
             shown, links = query.page(found, pairs, self.page_size, url)
             body: dict[str, Any] = {collection: [query.only_fields(_shown(item, caller), pairs) for item in shown]}

@@ -9,15 +9,29 @@ from fairlead.fakes.refusal import Refusal
 Resource = dict[str, Any]
 Pairs = list[tuple[str, str]]
 
+_COMMON = frozenset(
+    {"id", "name", "description", "project_id", "tenant_id", "revision_number"}
+    | {"tags", "tags-any", "not-tags", "not-tags-any"}
+)
+FILTERS = {
+    "networks": _COMMON | {"shared", "status", "admin_state_up", "mtu", "router:external"},
+    "subnets": _COMMON | {"network_id", "cidr", "ip_version", "gateway_ip", "enable_dhcp"},
+    "ports": _COMMON
+    | {"network_id", "device_id", "device_owner", "mac_address", "fixed_ips", "status", "admin_state_up"}
+    | {"security_groups", "binding:host_id"},
+    "security_groups": _COMMON | {"shared"},
+}
 _NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
 
 
-def select(items: Iterable[Resource], pairs: Pairs) -> list[Resource]:
+def select(collection: str, items: Iterable[Resource], pairs: Pairs) -> list[Resource]:
     """Keep what matches every filter; values of one filter are alternatives, tags excepted."""
     filters: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name not in _NOT_FILTERS:
+        if name in FILTERS[collection]:
             filters.setdefault(name, []).append(value)
+        elif name not in _NOT_FILTERS:
+            raise Refusal(400, "HTTPBadRequest", f"['{name}'] is invalid attribute for filtering")
     return [item for item in items if all(_matches(item, name, values) for name, values in filters.items())]
 
 
@@ -57,10 +71,8 @@ def _matches(item: Resource, name: str, values: list[str]) -> bool:
             return item["project_id"] in values
         case "mac_address":
             return item[name] in {value.lower() for value in values}
-        case _ if name in item:
-            return _equal(item[name], values)
         case _:
-            raise Refusal(400, "HTTPBadRequest", f"['{name}'] is invalid attribute for filtering")
+            return _equal(item.get(name), values)
 
 
 def _equal(actual: Any, values: list[str]) -> bool:
