@@ -55,7 +55,11 @@ def real_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     environ = {"OS_CLIENT_CONFIG_FILE": clouds, "HOME": str(tmp_path_factory.mktemp("home"))}
     member, admin = find_cloud("demo", environ=environ), find_cloud("admin", environ=environ)
     connection = openstack.connection.Connection(
-        auth_type=admin.auth_type, auth=dict(admin.auth), region_name=admin.region or None, app_name="fairlead"
+        auth_type=admin.auth_type,
+        auth=dict(admin.auth),
+        region_name=admin.region or None,
+        identity_endpoint_override=admin.auth_url,
+        app_name="fairlead",
     )
     password = uuid.uuid4().hex
     try:

@@ -36,8 +36,8 @@ def identity_app(identity: Identity, url: Callable[[], str]) -> web.Application:
         return web.json_response(body, status=201, headers={"X-Subject-Token": token_id})
 
     app = web.Application()
-    app.router.add_get("/v3{tail:/?}", versions)
-    app.router.add_get("/{tail:$}", versions)
+    for path in ("", "/", "/v3", "/v3/"):
+        app.router.add_get(path, versions)
     app.router.add_post("/v3/auth/tokens", tokens)
     return app
 

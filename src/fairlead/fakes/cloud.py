@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,15 +37,23 @@ class FakeCloud:
 
     Projects `demo` and `other`, in each one user for each of ROLES. Use with `async with`; until then nothing listens.
     tags_while_creating: whether ports take tags in the POST. members_bind: an operator's policy that lets members set
-    binding:host_id. latency: seconds before Neutron acts on a request.
+    binding:host_id. latency: seconds before Neutron acts on a request. tls: a server's context, for https.
     """
 
-    def __init__(self, *, tags_while_creating: bool = True, members_bind: bool = False, latency: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        tags_while_creating: bool = True,
+        members_bind: bool = False,
+        latency: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.identity = Identity(members_bind=members_bind)
         self.store = Store()
         extensions = set(EXTENSIONS) | ({TAGS_WHILE_CREATING} if tags_while_creating else set())
         self.neutron = NeutronApi(self.identity, self.store, extensions, lambda: f"{self.url}/network/v2.0")
         self.latency = latency
+        self._tls = tls
         self.calls: list[Call] = []
         self.identity_calls: list[Call] = []
         self.url = ""
@@ -75,10 +84,10 @@ class FakeCloud:
         root.middlewares.append(self._observe)
         self._runner = web.AppRunner(root, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
         self.identity.catalogue.update(identity=f"{self.url}/identity", network=f"{self.url}/network")
         return self
 

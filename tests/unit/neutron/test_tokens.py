@@ -37,6 +37,11 @@ async def test_a_password_and_an_application_credential_both_sign_in(cloud: Fake
             assert (view.user, view.project, view.project_id) == ("demo", "demo", cloud.project_id())
 
 
+async def test_a_url_of_keystone_without_a_version_will_do(cloud: FakeCloud) -> None:
+    async with NeutronService(with_auth(cloud.credentials(), {"auth_url": f"{cloud.url}/identity"})) as neutron:
+        assert await neutron.find_networks() == []
+
+
 async def test_one_token_serves_many_calls(cloud: FakeCloud, neutron: NeutronService) -> None:
     await asyncio.gather(*(neutron.find_networks() for _ in range(20)))
     await neutron.find_networks()
