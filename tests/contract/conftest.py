@@ -11,15 +11,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from openstack.connection import Connection
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService, find_cloud
 from fairlead.adapters.neutron.client import NeutronClient
+from fairlead.adapters.neutron.tokens import fetch_token
 from fairlead.fakes import FakeCloud
 from fairlead.model.network import Network, NewNetwork, NewSubnet, Subnet
 
 HOW_TO_GET_A_CLOUD = (
-    "the real tier needs a cloud: run `fairlead lab up` and `fairlead lab env > clouds.yaml`, then set "
-    "FAIRLEAD_CONTRACT_CLOUDS to that file (it has the clouds `demo` and `admin`)"
+    "the real tier needs a cloud: run `fairlead lab up` and set FAIRLEAD_LAB to its name, or set "
+    "FAIRLEAD_CONTRACT_CLOUDS to a clouds.yaml with the clouds `demo` and `admin`"
 )
 SERVICE_USER = "fairlead-contract-service"
 
@@ -46,15 +48,27 @@ async def fake_cloud() -> AsyncIterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
-def real_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def clouds_yaml(request: pytest.FixtureRequest) -> Path:
+    """The file that FAIRLEAD_CONTRACT_CLOUDS names, else that of the session's lab."""
+    named = os.environ.get("FAIRLEAD_CONTRACT_CLOUDS")
+    if named:
+        path = Path(named)
+    else:
+        try:
+            path = request.getfixturevalue("lab").clouds_yaml
+        except pytest.FixtureLookupError:
+            pytest.fail(HOW_TO_GET_A_CLOUD)
+    if not path.is_file():
+        pytest.fail(f"{path} is not there; {HOW_TO_GET_A_CLOUD}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_cloud(clouds_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A real cloud, with a user of the role `service` made in the member's project for the session."""
-    openstack = pytest.importorskip("openstack", reason="openstacksdk is in the dev group", exc_type=ImportError)
-    clouds = os.environ.get("FAIRLEAD_CONTRACT_CLOUDS", "")
-    if not clouds or not Path(clouds).is_file():
-        pytest.fail(HOW_TO_GET_A_CLOUD)
-    environ = {"OS_CLIENT_CONFIG_FILE": clouds, "HOME": str(tmp_path_factory.mktemp("home"))}
+    environ = {"OS_CLIENT_CONFIG_FILE": str(clouds_yaml), "HOME": str(tmp_path_factory.mktemp("home"))}
     member, admin = find_cloud("demo", environ=environ), find_cloud("admin", environ=environ)
-    connection = openstack.connection.Connection(
+    connection = Connection(
         auth_type=admin.auth_type,
         auth=dict(admin.auth),
         region_name=admin.region or None,
@@ -63,7 +77,7 @@ def real_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     )
     password = uuid.uuid4().hex
     try:
-        project_id = _project_of(member)
+        project_id = fetch_token(member, 10.0).project_id
         project = connection.identity.get_project(project_id)
         if stale := connection.identity.find_user(SERVICE_USER):
             connection.identity.delete_user(stale)
@@ -90,12 +104,6 @@ def real_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             connection.identity.delete_user(user)
     finally:
         connection.close()
-
-
-def _project_of(config: CloudConfig) -> str:
-    from fairlead.adapters.neutron.tokens import fetch_token  # noqa: PLC0415 - only the real tier asks Keystone here
-
-    return fetch_token(config, 10.0).project_id
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
