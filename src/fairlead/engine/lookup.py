@@ -1,6 +1,6 @@
 """Which Neutron network is meant."""
 
-from fairlead.engine.names import OWNED, pool_tag
+from fairlead.engine.names import OWNED, is_owned, pool_tag
 from fairlead.engine.node import Node
 from fairlead.model.errors import Conflict, NotFound
 from fairlead.model.network import IPNetwork, Network
@@ -32,7 +32,7 @@ async def find_network(node: Node, reference: NetworkReference, cidr: IPNetwork 
         found = await service.find_networks(tags=(OWNED, pool_tag(cidr)), own=True)
     else:
         return None
-    settled = [network for network in found if network.subnet_ids or OWNED not in network.tags]
+    settled = [network for network in found if network.subnet_ids or not is_owned(network)]
     if len(settled) > 1:
         raise Conflict(
             f"{len(settled)} networks are named {str(reference) or cidr}",

@@ -12,7 +12,7 @@ import structlog
 from fairlead.engine.allocations import delete_allocation
 from fairlead.engine.election import Election
 from fairlead.engine.lookup import find_network
-from fairlead.engine.names import MEMBER_PREFIX, OWNED, member_tag, network_name, pool_tag
+from fairlead.engine.names import MEMBER_PREFIX, OWNED, member_tag, network_description, network_name, pool_tag
 from fairlead.engine.node import Node
 from fairlead.engine.pools import first_address
 from fairlead.model.errors import Conflict, FairleadError, InvalidInput, NotFound, OverlappingSubnet, StillInUse
@@ -142,7 +142,7 @@ class Memberships:
             tags |= {pool_tag(pool.cidr) for pool in pools}
         new = NewNetwork(
             name=reference.name or network_name(pools[0].cidr),
-            description=f"Made by Fairlead on {host} for network {record.id[:12]}",
+            description=network_description(host, record.id),
             tags=frozenset(tags),
         )
 
@@ -241,10 +241,15 @@ class Memberships:
         """Undo the membership, held or half made, and forget it."""
         service = self.node.network_service
         if record.owned or record.step is Step.WANTED:
-            tag = member_tag(await self.node.host(), record.id)
-            for network in await service.find_networks(tags=(OWNED, tag), own=True):
-                await service.untag_network(network.id, tag)
-                await self._delete_unless_used(network.id)
+            host = await self.node.host()
+            tag = member_tag(host, record.id)
+            found = await service.find_networks(tags=(OWNED, tag), own=True)
+            if record.step is Step.WANTED:
+                # Made just before a crash, and perhaps not tagged yet.
+                found += await service.find_networks(description=network_description(host, record.id), own=True)
+            for network_id in {network.id for network in found}:
+                await service.untag_network(network_id, tag)
+                await self._delete_unless_used(network_id)
         for pool in self.node.store.all(AddressPool):
             if pool.engine_network == record.id:
                 self.node.store.put(replace(pool, engine_network=""))

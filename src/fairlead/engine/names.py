@@ -6,7 +6,7 @@ separates tags in a filter, and no slash where it is put into a path.
 
 from hashlib import blake2s
 
-from fairlead.model.network import IPNetwork
+from fairlead.model.network import IPNetwork, Network
 
 OWNED = "fairlead"
 """On everything that Fairlead made; what lacks it is never changed or deleted."""
@@ -17,6 +17,7 @@ PORT_OWNER = "fairlead:container"
 MEMBER_PREFIX = "fairlead:host="
 """Begins the tag of a host that has joined a network."""
 
+_MADE_BY = "Made by Fairlead"
 _TAG_LIMIT = 60
 SHORT_ID = 12
 """Characters of an engine's id that its own listings show."""
@@ -40,6 +41,19 @@ def host_tag(host: str) -> str:
 def network_name(cidr: IPNetwork) -> str:
     """Name a network of which only the range is known."""
     return f"fairlead-{str(cidr).replace('/', '-')}"
+
+
+def network_description(host: str, engine_network: str) -> str:
+    """Describe a network that is being made.
+
+    Neutron tags a network in a second request: until then this tells whose it is.
+    """
+    return f"{_MADE_BY} on {host} for network {engine_network[:SHORT_ID]}"
+
+
+def is_owned(network: Network) -> bool:
+    """Say whether Fairlead made a network, tagged or just about to be."""
+    return OWNED in network.tags or network.description.startswith(_MADE_BY)
 
 
 def port_name(host: str, endpoint_id: str) -> str:

@@ -22,6 +22,7 @@ class Network:
     project_id: str = ""
     created_at: str = ""
     revision: int = 0
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,22 @@ class NetworkService(Protocol):
         ...
 
     async def find_networks(
-        self, *, network_id: str = "", name: str = "", tags: Collection[str] = (), own: bool = False
+        self,
+        *,
+        network_id: str = "",
+        name: str = "",
+        description: str = "",
+        tags: Collection[str] = (),
+        own: bool = False,
     ) -> list[Network]:
         """List the networks that match all that is given; own: of this project only, not shared ones."""
         ...
 
     async def create_network(self, new: NewNetwork) -> Network:
-        """Make a network. Raises QuotaExceeded."""
+        """Make a network; Neutron tags it in a second request, so for a moment it is there without its tags.
+
+        Raises QuotaExceeded.
+        """
         ...
 
     async def tag_network(self, network_id: str, tag: str) -> None:

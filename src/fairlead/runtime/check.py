@@ -54,7 +54,7 @@ async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 async def _switch(settings: Settings) -> str:
-    dataplane = OvsDataplane(settings.ovs.db, bridge=settings.ovs.bridge, wiring_timeout=settings.ovs.wiring_timeout)
+    dataplane = OvsDataplane(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge)
     try:
         view = await dataplane.view()
     finally:

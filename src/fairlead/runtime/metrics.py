@@ -27,8 +27,15 @@ class Metrics:
             registry=self.registry,
             buckets=_SECONDS,
         )
-        self._transactions = Counter(
-            "fairlead_ovsdb_transactions", "Transactions with Open vSwitch's database", registry=self.registry
+        self._steps = Histogram(
+            "fairlead_dataplane_seconds",
+            "Steps of wiring: netlink exchanges, OVSDB transactions, waits for OVN",
+            ["step"],
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        self._work = Counter(
+            "fairlead_dataplane_work", "Netlink messages, OVSDB transactions", ["step"], registry=self.registry
         )
         networks = Gauge("fairlead_networks", "Networks on this host", registry=self.registry)
         networks.set_function(lambda: len(store.all(JoinedNetwork)))
@@ -43,9 +50,10 @@ class Metrics:
         """Count one request to Neutron."""
         self._calls.labels(method, path, str(status)).observe(seconds)
 
-    def transaction(self) -> None:
-        """Count one OVSDB transaction."""
-        self._transactions.inc()
+    def dataplane_step(self, step: str, seconds: float, count: int) -> None:
+        """Count one step of the data plane, from whatever thread did it."""
+        self._steps.labels(step).observe(seconds)
+        self._work.labels(step).inc(count)
 
     def render(self) -> bytes:
         """Return all of it in Prometheus' text format."""

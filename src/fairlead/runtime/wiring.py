@@ -54,10 +54,10 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
         )
         await stack.enter_async_context(neutron)
         dataplane = OvsDataplane(
-            settings.ovs.db,
+            ovsdb=settings.ovs.db,
             bridge=settings.ovs.bridge,
             wiring_timeout=settings.ovs.wiring_timeout,
-            on_transaction=metrics.transaction,
+            on_step=lambda step: metrics.dataplane_step(step.name, step.seconds, step.count),
         )
         stack.push_async_callback(dataplane.close)
         node = Node(neutron, dataplane, store, SystemClock(), settings.agent.host)

@@ -1,0 +1,250 @@
+"""What dockerd does, as far as a driver sees it: the RPCs of each command, in its order."""
+
+from collections.abc import Container
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from fairlead.adapters.neutron import CloudConfig, NeutronService
+from fairlead.adapters.store.sqlite import SqliteStore
+from fairlead.engine.allocations import Allocations
+from fairlead.engine.endpoints import Endpoints
+from fairlead.engine.membership import Memberships
+from fairlead.engine.node import Node
+from fairlead.engine.pools import AddressPools
+from fairlead.engine.sweep import Sweep
+from fairlead.frontends.docker.app import make_app, routes
+from fairlead.frontends.docker.ipam_driver import IpamDriver
+from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.model.attachment import Attachment
+from fairlead.ports.dataplane import HostView
+
+
+class DriverError(Exception):
+    """What the docker user would read."""
+
+
+@dataclass
+class PlugBoard:
+    """A data plane that remembers what was plugged; `broken` is raised by the next calls."""
+
+    host: str
+    plugged: dict[str, Attachment] = field(default_factory=dict)
+    broken: Exception | None = None
+
+    def _check(self) -> None:
+        if self.broken:
+            raise self.broken
+
+    async def view(self) -> HostView:
+        self._check()
+        return HostView(self.host, "br-int", "netdev", ovn_controller=True)
+
+    async def apply(self, attachment: Attachment) -> None:
+        self._check()
+        self.plugged[attachment.id] = attachment
+
+    async def remove(self, attachment_id: str) -> None:
+        self._check()
+        self.plugged.pop(attachment_id, None)
+
+    async def sweep(self, known: Container[str]) -> list[str]:
+        self._check()
+        orphans = [one for one in self.plugged if one not in known]
+        for one in orphans:
+            del self.plugged[one]
+        return orphans
+
+
+@dataclass
+class HandClock:
+    """Time that passes only when it is told to."""
+
+    time: float = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class Running:
+    """A container's endpoint on one network."""
+
+    network: "Network"
+    endpoint_id: str
+    address: str
+    address6: str
+    mac: str
+    join: dict[str, Any]
+
+
+@dataclass
+class Network:
+    """A network as dockerd stores it."""
+
+    id: str
+    pools: list[tuple[str, str, bool]]  # pool id, range, IPv6
+    gateways: list[str]
+
+
+class Host:
+    """A host with an agent and a dockerd. `restart` gives it a new agent on the same file."""
+
+    def __init__(self, name: str, config: CloudConfig, directory: Path) -> None:
+        self.name = name
+        self.config = config
+        self.directory = directory
+        self.dataplane = PlugBoard(name)
+        self.clock = HandClock()
+        self.observed: list[tuple[str, int]] = []
+
+    async def start(self) -> None:
+        self._stack = AsyncExitStack()
+        self.store = SqliteStore(self.directory / self.name / "node.sqlite")
+        self._stack.callback(self.store.close)
+        neutron = await self._stack.enter_async_context(
+            NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
+        )
+        self.node = Node(neutron, self.dataplane, self.store, self.clock)
+        pools, memberships = AddressPools(self.node), Memberships(self.node)
+        self.sweep = Sweep(self.node, memberships)
+        network = NetworkDriver(memberships, Endpoints(self.node, memberships))
+        app = make_app(
+            routes(network, IpamDriver(pools, Allocations(self.node, pools))),
+            new_request_id=lambda: f"req-{uuid4()}",
+            observe=lambda path, status, _: self.observed.append((path, status)),
+        )
+        self.client: TestClient[Any, Any] = await self._stack.enter_async_context(TestClient(TestServer(app)))
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    async def rpc(self, name: str, body: dict[str, Any] | bytes | None = None) -> dict[str, Any]:
+        """Send one RPC. Raises DriverError with the line that the user would read."""
+        data = {"data": body} if isinstance(body, bytes) else {"json": body or {}}
+        async with self.client.post(f"/{name}", **data) as response:
+            answer: dict[str, Any] = await response.json(content_type=None)
+        if response.status != 200:
+            raise DriverError(answer["Err"])
+        return answer
+
+    async def network_create(
+        self,
+        subnet: str = "",
+        *,
+        subnet6: str = "",
+        gateway: str = "",
+        options: dict[str, str] | None = None,
+        ipam_options: dict[str, str] | None = None,
+        aux: tuple[str, ...] = (),
+        internal: bool = False,
+        network_id: str = "",
+    ) -> Network:
+        """Run `docker network create -d fairlead --ipam-driver fairlead`; a failure takes back what was requested."""
+        network = Network(network_id or uuid4().hex * 2, [], [])
+        data: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+        reserved: list[tuple[str, str]] = []
+        wanted = [(subnet, False), *([(subnet6, True)] if subnet6 else [])]
+        try:
+            spaces = await self.rpc("IpamDriver.GetDefaultAddressSpaces")
+            space = spaces["LocalDefaultAddressSpace"]
+            for cidr, v6 in wanted:
+                pool = await self.rpc(
+                    "IpamDriver.RequestPool",
+                    {"AddressSpace": space, "Pool": cidr, "SubPool": "", "Options": ipam_options, "V6": v6},
+                )
+                network.pools.append((pool["PoolID"], pool["Pool"], v6))
+                given = pool["Data"].get("com.docker.network.gateway")
+                if gateway or not given:
+                    answer = await self.rpc(
+                        "IpamDriver.RequestAddress",
+                        {
+                            "PoolID": pool["PoolID"],
+                            "Address": "" if v6 else gateway,
+                            "Options": {"RequestAddressType": "com.docker.network.gateway"},
+                        },
+                    )
+                    given = answer["Address"]
+                for address in () if v6 else aux:
+                    await self.rpc("IpamDriver.RequestAddress", {"PoolID": pool["PoolID"], "Address": address})
+                    reserved.append((pool["PoolID"], address))
+                network.gateways.append(given)
+                data[v6].append({"AddressSpace": space, "Pool": pool["Pool"], "Gateway": given})
+            await self.rpc(
+                "NetworkDriver.CreateNetwork",
+                {
+                    "NetworkID": network.id,
+                    "Options": {
+                        "com.docker.network.enable_ipv6": bool(subnet6),
+                        "com.docker.network.generic": options or {},
+                        **({"com.docker.network.internal": True} if internal else {}),
+                    },
+                    "IPv4Data": data[False],
+                    "IPv6Data": data[True],
+                },
+            )
+        except DriverError:
+            for pool_id, address in reserved:
+                await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address})
+            await self._release_pools(network)
+            raise
+        return network
+
+    async def network_rm(self, network: Network) -> None:
+        await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
+        await self._release_pools(network)
+
+    async def _release_pools(self, network: Network) -> None:
+        for (pool_id, _, _), gateway in zip(network.pools, network.gateways, strict=False):
+            await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": gateway.split("/")[0]})
+        for pool_id, _, _ in network.pools:
+            await self.rpc("IpamDriver.ReleasePool", {"PoolID": pool_id})
+
+    async def run(
+        self, network: Network, *, ip: str = "", ip6: str = "", mac: str = "", options: dict[str, Any] | None = None
+    ) -> Running:
+        """Run `docker run --network`; a failure takes back what was given."""
+        endpoint_id = uuid4().hex * 2
+        given: list[tuple[str, str, bool]] = []
+        try:
+            for pool_id, _, v6 in network.pools:
+                answer = await self.rpc(
+                    "IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": ip6 if v6 else ip, "Options": {}}
+                )
+                given.append((pool_id, answer["Address"], v6))
+            address = next((one for _, one, v6 in given if not v6), "")
+            address6 = next((one for _, one, v6 in given if v6), "")
+            interface = {"Address": address, "AddressIPv6": address6, "MacAddress": mac}
+            ids = {"NetworkID": network.id, "EndpointID": endpoint_id}
+            created = await self.rpc(
+                "NetworkDriver.CreateEndpoint", {**ids, "Interface": interface, "Options": options or {}}
+            )
+            joined = await self.rpc(
+                "NetworkDriver.Join", {**ids, "SandboxKey": f"/var/run/docker/netns/{endpoint_id[:12]}", "Options": {}}
+            )
+        except DriverError:
+            await self.rpc("NetworkDriver.DeleteEndpoint", {"NetworkID": network.id, "EndpointID": endpoint_id})
+            for pool_id, one, _ in given:
+                await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": one.split("/")[0]})
+            raise
+        mac = created.get("Interface", {}).get("MacAddress", mac)
+        return Running(network, endpoint_id, address, address6, mac, joined)
+
+    async def rm(self, container: Running) -> None:
+        ids = {"NetworkID": container.network.id, "EndpointID": container.endpoint_id}
+        await self.rpc("NetworkDriver.Leave", ids)
+        await self.rpc("NetworkDriver.DeleteEndpoint", ids)
+        for pool_id, _, v6 in container.network.pools:
+            address = container.address6 if v6 else container.address
+            await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address.split("/")[0]})

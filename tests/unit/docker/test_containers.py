@@ -1,0 +1,200 @@
+"""`docker run` and `rm`: each container has a port of its own, and leaves nothing."""
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fairlead.fakes import FakeCloud
+from fairlead.model.records import Allocation
+from tests.unit.docker.dockerd import DriverError, Host
+
+SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
+
+
+def ports(cloud: FakeCloud) -> list[dict[str, object]]:
+    return list(cloud.store.resources["ports"].values())
+
+
+def addresses(port: dict[str, object]) -> set[str]:
+    return {fixed["ip_address"] for fixed in port["fixed_ips"]}  # type: ignore[attr-defined]
+
+
+async def test_a_run_costs_one_request_and_a_rm_another(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    await h1.rm(await h1.run(network))
+    cloud.calls.clear()
+    container = await h1.run(network)
+    assert [(call.method, call.path) for call in cloud.calls] == [("POST", "/ports")]
+    (port,) = ports(cloud)
+    assert addresses(port) == {container.address.split("/")[0]}
+    assert container.mac == port["mac_address"]
+    cloud.calls.clear()
+    await h1.rm(container)
+    assert [(call.method, call.path) for call in cloud.calls] == [("DELETE", f"/ports/{port['id']}")]
+    assert not ports(cloud)
+    assert not h1.dataplane.plugged
+    assert not h1.store.all(Allocation)
+
+
+async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: FakeCloud, h1: Host) -> None:
+    container = await h1.run(await h1.network_create(SUBNET))
+    await h1.sweep.name_ports()
+    await h1.sweep.name_ports()
+    (port,) = ports(cloud)
+    assert port["name"] == f"h1/{container.endpoint_id[:12]}"
+    assert port["device_id"] == container.endpoint_id
+    assert port["device_owner"] == "fairlead:container"
+    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1"}  # type: ignore[call-overload]
+    assert cloud.count("PUT", f"/ports/{port['id']}") == 1
+
+
+async def test_the_container_gets_gateway_and_device_and_no_second_nic(cloud: FakeCloud, h1: Host) -> None:
+    container = await h1.run(await h1.network_create(SUBNET, gateway="10.20.0.254"))
+    assert container.join == {
+        "InterfaceName": {"SrcName": f"flc{container.endpoint_id[:11]}", "DstPrefix": "eth"},
+        "Gateway": "10.20.0.254",
+        "DisableGatewayService": True,
+    }
+    (attachment,) = h1.dataplane.plugged.values()
+    assert attachment.mtu == next(iter(cloud.store.resources["networks"].values()))["mtu"]
+
+
+async def test_an_internal_network_has_no_way_out(h1: Host) -> None:
+    container = await h1.run(await h1.network_create(SUBNET, subnet6=SUBNET6, internal=True))
+    assert "Gateway" not in container.join
+    assert "GatewayIPv6" not in container.join
+
+
+async def test_an_address_may_be_chosen(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    container = await h1.run(network, ip="10.20.0.77")
+    assert container.address == "10.20.0.77/24"
+    await h1.rm(container)
+    assert (await h1.run(network, ip="10.20.0.77")).address == "10.20.0.77/24"
+
+
+async def test_a_mac_may_be_chosen_and_keeps_the_address(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET, subnet6=SUBNET6)
+    container = await h1.run(network, mac="02:42:0A:14:00:99")
+    (port,) = ports(cloud)
+    assert port["mac_address"] == "02:42:0a:14:00:99"
+    assert addresses(port) == {container.address.split("/")[0], container.address6.split("/")[0]}
+    await h1.rm(container)
+    assert not ports(cloud)
+
+
+async def test_both_families_are_one_port_made_by_one_request(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET, subnet6=SUBNET6)
+    await h1.run(network)
+    cloud.calls.clear()
+    container = await h1.run(network)
+    assert [call.method for call in cloud.calls] == ["POST"]
+    port = next(one for one in ports(cloud) if container.address.split("/")[0] in addresses(one))
+    assert addresses(port) == {container.address.split("/")[0], container.address6.split("/")[0]}
+    assert container.join["GatewayIPv6"] == "fd00:20::1"
+    await h1.rm(container)
+    assert len(ports(cloud)) == 1
+
+
+async def test_both_addresses_may_be_chosen(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET, subnet6=SUBNET6)
+    container = await h1.run(network, ip="10.20.0.9", ip6="fd00:20::9")
+    assert (container.address, container.address6) == ("10.20.0.9/24", "fd00:20::9/64")
+    (port,) = ports(cloud)
+    assert addresses(port) == {"10.20.0.9", "fd00:20::9"}
+
+
+@given(seed=st.integers(min_value=0, max_value=2**32))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_dual_stack_starts_that_cross_end_with_their_own_pairs(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    chance = random.Random(seed)
+
+    async def starts() -> None:
+        async with FakeCloud(latency=chance.random() / 200) as cloud:
+            host = Host("h1", cloud.credentials("member"), tmp_path_factory.mktemp("host"))
+            await host.start()
+            try:
+                network = await host.network_create(SUBNET, subnet6=SUBNET6)
+                containers = await asyncio.gather(*(host.run(network) for _ in range(8)))
+                pairs = [{one.address.split("/")[0], one.address6.split("/")[0]} for one in containers]
+                assert sorted(map(sorted, pairs)) == sorted(sorted(addresses(port)) for port in ports(cloud))
+                macs = {port["mac_address"] for port in ports(cloud)}
+                assert {one.mac for one in containers} == macs
+                await asyncio.gather(*(host.rm(one) for one in containers))
+                assert not ports(cloud)
+            finally:
+                await host.stop()
+
+    asyncio.run(starts())
+
+
+async def test_twenty_starts_on_two_hosts_get_different_addresses(cloud: FakeCloud, h1: Host, h2: Host) -> None:
+    networks = [(host, await host.network_create(SUBNET)) for host in (h1, h2)]
+    containers = await asyncio.gather(*(host.run(network) for host, network in networks for _ in range(10)))
+    assert len({one.address for one in containers}) == 20
+
+
+@pytest.mark.parametrize("role", ["member", "service"])
+async def test_ports_are_bound_where_the_role_may(cloud: FakeCloud, h1: Host, role: str) -> None:
+    h1.config = cloud.credentials(role)
+    await h1.restart()
+    await h1.run(await h1.network_create(SUBNET))
+    (port,) = ports(cloud)
+    assert port["binding:host_id"] == ("h1" if role == "service" else "")
+
+
+async def test_the_agent_may_restart_between_any_two_steps(cloud: FakeCloud, h1: Host) -> None:
+    answer = h1.rpc
+
+    async def restart_first(name: str, body: dict[str, object] | bytes | None = None) -> dict[str, object]:
+        await h1.restart()
+        return await answer(name, body)
+
+    h1.rpc = restart_first  # type: ignore[method-assign]
+    network = await h1.network_create(SUBNET, subnet6=SUBNET6)
+    container = await h1.run(network)
+    assert len(ports(cloud)) == 1
+    await h1.rm(container)
+    await h1.network_rm(network)
+    assert not ports(cloud)
+    assert not cloud.store.resources["networks"]
+
+
+async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host) -> None:
+    """dockerd repeats a request whose answer it lost. The address it then does not use goes back after a while."""
+    answer = h1.rpc
+
+    async def twice(name: str, body: dict[str, object] | bytes | None = None) -> dict[str, object]:
+        await answer(name, body)
+        return await answer(name, body)
+
+    h1.rpc = twice  # type: ignore[method-assign]
+    network = await h1.network_create(SUBNET, subnet6=SUBNET6)
+    container = await h1.run(network)
+    await h1.rm(container)
+    h1.clock.time += 1000
+    await h1.sweep.finish()
+    await h1.network_rm(network)
+    assert not ports(cloud)
+    assert not cloud.store.resources["networks"]
+    assert not h1.store.all(Allocation)
+
+
+async def test_a_published_service_port_is_refused_with_what_to_do(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    with pytest.raises(DriverError, match="leave -p out"):
+        await h1.run(network, options={"com.docker.network.portmap": [{"Proto": 6, "Port": 80, "HostPort": 8080}]})
+    assert not ports(cloud)
+
+
+async def test_an_endpoint_tells_its_port(cloud: FakeCloud, h1: Host) -> None:
+    container = await h1.run(await h1.network_create(SUBNET))
+    ids = {"NetworkID": container.network.id, "EndpointID": container.endpoint_id}
+    (port,) = ports(cloud)
+    answer = await h1.rpc("NetworkDriver.EndpointOperInfo", ids)
+    assert answer["Value"]["neutron.port.uuid"] == port["id"]
