@@ -129,7 +129,7 @@ async def test_an_address_that_is_taken_or_outside(cloud: FakeCloud, h1: Host, h
 
 @pytest.mark.parametrize(("resource", "wanted"), [("network", "network"), ("subnet", "subnet")])
 async def test_a_quota_that_forbids_a_network(cloud: FakeCloud, h1: Host, resource: str, wanted: str) -> None:
-    cloud.set_quota(**{resource: 0})
+    cloud.set_quota("demo", **{resource: 0})
     text = await refused(h1.network_create(SUBNET))
     assert "quota" in text
     assert wanted in text

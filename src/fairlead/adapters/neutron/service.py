@@ -111,14 +111,26 @@ class NeutronService:
             return view
 
     async def find_networks(
-        self, *, network_id: str = "", name: str = "", tags: Collection[str] = (), own: bool = False
+        self,
+        *,
+        network_id: str = "",
+        name: str = "",
+        description: str = "",
+        tags: Collection[str] = (),
+        own: bool = False,
     ) -> list[Network]:
         """List the networks that match all that is given; own: of this project only, not shared ones.
 
         The roles service and admin see other projects' networks too: those are left out.
         """
         project_id = (await self._client.token()).project_id
-        query = _query(id=network_id, name=name, tags=_tags(tags), project_id=project_id if own else "")
+        query = _query(
+            id=network_id,
+            name=name,
+            description=description,
+            tags=_tags(tags),
+            project_id=project_id if own else "",
+        )
         found = await self._list("networks", wire.NetworkWire, query)
         return [item.model() for item in found if item.shared or item.project_id == project_id]
 

@@ -32,6 +32,7 @@ class NetworkWire(msgspec.Struct):
     shared: bool = False
     created_at: str = ""
     revision_number: int = 0
+    description: str = ""
 
     def model(self) -> Network:
         """Convert it."""
@@ -44,6 +45,7 @@ class NetworkWire(msgspec.Struct):
             project_id=self.project_id,
             created_at=self.created_at,
             revision=self.revision_number,
+            description=self.description,
         )
 
 
