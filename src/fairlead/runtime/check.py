@@ -54,7 +54,7 @@ async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 async def _switch(settings: Settings) -> str:
-    dataplane = OvsDataplane(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge)
+    dataplane = OvsDataplane(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge, timeout=settings.ovs.timeout)
     try:
         view = await dataplane.view()
     finally:

@@ -30,10 +30,11 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OvsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Open vSwitch. wiring_timeout: seconds that a port may take to become ready."""
+    """Open vSwitch. timeout: seconds for one OVSDB transaction; wiring_timeout: for a port to become ready."""
 
     db: str = "unix:/run/openvswitch/db.sock"
     bridge: str = "br-int"
+    timeout: float = 5.0
     wiring_timeout: float = 10.0
 
 

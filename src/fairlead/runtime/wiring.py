@@ -56,6 +56,7 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
         dataplane = OvsDataplane(
             ovsdb=settings.ovs.db,
             bridge=settings.ovs.bridge,
+            timeout=settings.ovs.timeout,
             wiring_timeout=settings.ovs.wiring_timeout,
             on_step=lambda step: metrics.dataplane_step(step.name, step.seconds, step.count),
         )
