@@ -1,0 +1,107 @@
+"""Taking a lab down, whole or what a crash left of it."""
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fairlead.lab.cgroups import CgroupTree, cgroup_tree
+from fairlead.lab.manifest import Manifest, ManifestFile, ProcessId, load, locked
+from fairlead.lab.paths import LabPaths
+from fairlead.lab.processes import descendants, is_alive, kill_all, start_time
+from fairlead.model.errors import LabError
+
+_PATIENCE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What `down` took away."""
+
+    processes: int
+    seconds: float
+
+
+def down(paths: LabPaths) -> Removed:
+    """End and remove everything of a lab; raises LabError naming what would not go, and can be run again.
+
+    Nothing in a lab is worth a clean end, so all processes are killed at once. Mounts, interfaces and network
+    namespaces live in the lab's namespaces only, and go with the last process in them.
+    """
+    began = time.monotonic()
+    if not paths.run.is_dir() and not paths.data.is_dir():
+        load(paths)
+    with locked(paths.run, paths.name):
+        file = ManifestFile(paths.manifest)
+        manifest = file.read()
+        if manifest is not None:
+            manifest = file.write(replace(manifest, state="stopping"))
+        cgroups = cgroup_tree(paths.name)
+        killed = _end_processes(cgroups, _recorded(manifest))
+        held = _holding(manifest)
+        if held:
+            raise LabError(
+                f"processes {', '.join(map(str, held))} are in the lab's namespaces and not the lab's",
+                remedy="end them, then `fairlead lab down` again",
+            )
+        left = cgroups.remove()
+        if left:
+            raise LabError(f"these cgroups would not go: {', '.join(left)}", remedy="see what is in their cgroup.procs")
+        # The state goes last: while anything is left there is a manifest to tell of it.
+        shutil.rmtree(paths.data, ignore_errors=False) if paths.data.exists() else None
+        shutil.rmtree(paths.run)
+    for root in (paths.data_root, paths.data_root.parent, paths.run_root, paths.run_root.parent):
+        _remove_if_empty(root)
+    return Removed(killed, time.monotonic() - began)
+
+
+def _end_processes(cgroups: CgroupTree, recorded: tuple[ProcessId, ...]) -> int:
+    """Kill until nothing is left, since what is being killed may still start something."""
+    limit = time.monotonic() + _PATIENCE
+    seen: set[int] = set()
+    while True:
+        members = {*cgroups.processes(), *(process.pid for process in recorded if is_alive(process))}
+        members |= descendants(members)
+        members = {pid for pid in members if start_time(pid) is not None}
+        if not members:
+            return len(seen)
+        if time.monotonic() > limit:
+            raise LabError(
+                f"processes {', '.join(map(str, sorted(members)))} would not end",
+                remedy="see `ps`, then `fairlead lab down` again",
+            )
+        seen |= members
+        kill_all(members)
+        time.sleep(0.01)
+
+
+def _recorded(manifest: Manifest | None) -> tuple[ProcessId, ...]:
+    if manifest is None:
+        return ()
+    found = [record.process for record in manifest.components.values()]
+    found += [record.holder for record in manifest.namespaces.values()]
+    return tuple(process for process in found if process is not None)
+
+
+def _holding(manifest: Manifest | None) -> tuple[int, ...]:
+    """Pids of what is still in the lab's namespaces, such as a shell entered by hand."""
+    numbers = {
+        number for record in (manifest.namespaces.values() if manifest else ()) for number in (record.net, record.mnt)
+    }
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            for kind in ("net", "mnt"):
+                try:
+                    if (folder / "ns" / kind).stat().st_ino in numbers - {0}:
+                        found.add(int(folder.name))
+                except OSError:  # ended meanwhile
+                    continue
+    return tuple(sorted(found))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:  # another lab's, or the agent's
+        return

@@ -1,0 +1,1 @@
+"""Programs run by the OpenStack environment's Python, never imported by Fairlead."""

@@ -1,0 +1,10 @@
+"""Keystone's API for gunicorn: `keystone_api:application`."""
+
+import sys
+
+from keystone.server.wsgi import initialize_public_application  # type: ignore[import-not-found]
+
+# Keystone reads the command line, which is gunicorn's and means nothing to it.
+sys.argv = ["keystone-api"]
+
+application = initialize_public_application()

@@ -1,0 +1,71 @@
+"""One lab on this machine: what was asked for, together with where everything of it is."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from fairlead.lab import components, database, openvswitch
+from fairlead.lab.cgroups import CgroupTree
+from fairlead.lab.components import Component
+from fairlead.lab.manifest import Datapath
+from fairlead.lab.paths import LabPaths
+from fairlead.lab.spec import LabSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the stages of `up`, and starting or stopping a component, must know."""
+
+    spec: LabSpec
+    paths: LabPaths
+    cgroups: CgroupTree
+    environment: Path
+    image: Path
+    datapath: Datapath
+
+    @property
+    def python(self) -> Path:
+        """The interpreter Keystone and Neutron run on."""
+        return self.environment / "bin" / "python"
+
+    @property
+    def keystone_conf(self) -> Path:
+        """keystone.conf."""
+        return self.paths.conf / "keystone.conf"
+
+    @property
+    def neutron_conf(self) -> Path:
+        """neutron.conf."""
+        return self.paths.conf / "neutron.conf"
+
+    @property
+    def keys(self) -> Path:
+        """Keystone's Fernet and credential keys."""
+        return self.paths.data / "keystone"
+
+    def components(self) -> Mapping[str, Component]:
+        """Every daemon of the lab by name, in an order in which each comes after what it needs."""
+        services = Path(str(resources.files("fairlead.lab.services")))
+        found = [
+            components.mariadb(database.DATADIR),
+            *components.ovn_central(self.paths.ovn),
+            components.keystone(self.python, services, self.keystone_conf),
+            *components.neutron(self.python, services, self.neutron_conf, self.paths.neutron_access_log),
+        ]
+        for host in self.spec.host_names:
+            folder = self.paths.host(host)
+            found += components.open_vswitch(host, folder, openvswitch.switch_setup(host, self.datapath))
+            if self.spec.agent:
+                found.append(components.agent(host, sys.executable))
+            # A dockerd that has networks of Fairlead's waits long for an agent that isn't there.
+            awaited = (
+                (host, f"{host}/agent") if self.spec.agent and (folder / "docker" / "network").is_dir() else (host,)
+            )
+            found.append(components.dockerd(host, awaited, str(self.image)))
+        return {component.name: component for component in found}
+
+    def peers(self, host: str) -> tuple[str, ...]:
+        """The other hosts."""
+        return tuple(name for name in self.spec.host_names if name != host)

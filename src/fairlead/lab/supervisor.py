@@ -1,0 +1,156 @@
+"""Starting and stopping the components of a lab, each act recorded before it is done."""
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from fairlead.lab import commands
+from fairlead.lab.components import INHERITED_SOCKET, Component
+from fairlead.lab.manifest import ComponentRecord, Manifest, ManifestFile, NamespaceRecord, ProcessId
+from fairlead.lab.namespaces import NamespaceMaker, hosts_file
+from fairlead.lab.processes import clean_environment, entering, is_alive, joining, spawn, stop
+from fairlead.lab.readiness import wait_ready
+from fairlead.lab.site import Site
+from fairlead.lab.spec import FABRIC
+from fairlead.model.errors import LabError
+
+
+class Supervisor:
+    """Acts on one lab; the manifest on disk is always at least as wide as the world."""
+
+    def __init__(self, site: Site, file: ManifestFile, manifest: Manifest) -> None:
+        self._site = site
+        self._file = file
+        self.manifest = manifest
+
+    def record(self, manifest: Manifest) -> None:
+        """Replace the manifest, here and on disk."""
+        self.manifest = self._file.write(manifest)
+
+    def holder(self, place: str) -> ProcessId:
+        """The process holding the namespaces of the fabric or a host; raises LabError when they are gone."""
+        namespace = self.manifest.namespaces.get(place)
+        if namespace is None or namespace.holder is None or not is_alive(namespace.holder):
+            name = self._site.spec.name
+            raise LabError(
+                f"the namespaces of {place} are gone", remedy=f"`fairlead lab down --name {name}`, then up again"
+            )
+        return namespace.holder
+
+    def runs(self, name: str) -> bool:
+        """Whether a component runs."""
+        record = self.manifest.components.get(name)
+        return record is not None and is_alive(record.process)
+
+    async def open_namespaces(self, place: str, etc: Mapping[str, str] | None = None) -> None:
+        """Make the namespaces of the fabric or a host, furnished, unless they are there.
+
+        etc: text of files in a host's own /etc by their path below it; only root may read them.
+        """
+        known = self.manifest.namespaces.get(place)
+        if known is not None and is_alive(known.holder):
+            return
+        self.record(self.manifest.with_namespace(place, NamespaceRecord()))
+        maker = NamespaceMaker(self._site.cgroups.daemons, self._site.paths.component_log("namespaces"))
+        record = await maker.hold(place)
+        assert record.holder is not None  # noqa: S101  `hold` returns no other
+        if place == FABRIC:
+            await maker.furnish_fabric(record.holder)
+        else:
+            names = self._site.spec.host_names
+            await maker.furnish_host(place, record.holder, self._site.paths.host(place), hosts_file(names))
+            for name, text in (etc or {}).items():
+                file = Path(f"/proc/{record.holder.pid}/root/etc") / name
+                file.touch(mode=0o600)
+                file.write_text(text)
+            await maker.wire(place, record.holder, self.holder(FABRIC), offload=self._site.datapath == "system")
+        self.record(self.manifest.with_namespace(place, record))
+
+    async def start(self, component: Component) -> None:
+        """Start a component unless it runs, wait until it is ready, and set it up.
+
+        One that runs is waited for and set up too: the `up` that started it may not have come so far.
+        """
+        record = self.manifest.components.get(component.name)
+        process = record.process if record else None
+        if process is None or not is_alive(process):
+            process = await self._spawn(component)
+        await wait_ready(
+            component.name,
+            component.ready,
+            process,
+            root=Path(f"/proc/{self.holder(component.place).pid}/root"),
+            loopback_port=self.manifest.loopback_ports.get(component.name),
+            log=self._site.paths.component_log(component.name),
+        )
+        if component.settle:
+            await self.run_in(component.place, component.settle, purpose=f"setting up {component.name}")
+
+    async def _spawn(self, component: Component) -> ProcessId:
+        environment = clean_environment(component.environment)
+        if component.tmp:
+            environment["TMPDIR"] = self._fresh_tmp(component)
+        if component.prepare:
+            await self.run_in(component.place, component.prepare, purpose=f"preparing {component.name}")
+        self.record(self.manifest.with_component(component.name, ComponentRecord()))
+        argv, listening = list(component.argv), None
+        if component.inherits_socket:
+            listening = self._listen(component.name)
+            argv = [word.replace(INHERITED_SOCKET, str(listening.fileno())) for word in argv]
+        try:
+            process = spawn(
+                entering(self.holder(component.place), argv),
+                cgroup=self._site.cgroups.daemons,
+                log=self._site.paths.component_log(component.name),
+                environment=environment,
+                pass_fds=[listening.fileno()] if listening else [],
+            )
+        finally:
+            if listening:
+                listening.close()
+        self.record(self.manifest.with_component(component.name, ComponentRecord(process)))
+        return process
+
+    async def stop(self, component: Component, *, wanted: bool = True) -> None:
+        """End a component. `wanted` False says that it is to stay down until it is started again by name."""
+        record = self.manifest.components.get(component.name)
+        if record is None or record.process is None:
+            return
+        self.record(self.manifest.with_component(component.name, replace(record, wanted=wanted)))
+        await asyncio.to_thread(stop, record.process, component.patience)
+
+    async def run_in(self, place: str, script: str, *, purpose: str) -> str:
+        """Run a shell command in the fabric or on a host, as a member of the lab."""
+        return await commands.run(
+            joining(self._site.cgroups.daemons, entering(self.holder(place), ["sh", "-c", script])), purpose=purpose
+        )
+
+    def _fresh_tmp(self, component: Component) -> str:
+        """A new TMPDIR, the former one gone: Neutron names files there by the pid of its parent and trusts them."""
+        prefix = component.name.replace("/", "-") + "."
+        self._site.paths.tmp.mkdir(parents=True, exist_ok=True)
+        for former in self._site.paths.tmp.glob(prefix + "*"):
+            shutil.rmtree(former, ignore_errors=True)
+        return tempfile.mkdtemp(prefix=prefix, dir=self._site.paths.tmp)
+
+    def _listen(self, name: str) -> socket.socket:
+        """A listening socket on this namespace's loopback, at the same service port at each start."""
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        known = self.manifest.loopback_ports.get(name, 0)
+        try:
+            listening.bind(("127.0.0.1", known))
+        except OSError as error:
+            listening.close()
+            raise LabError(
+                f"{name} can't listen on 127.0.0.1:{known}: {error.strerror}",
+                remedy=f"end what listens there, or `fairlead lab down --name {self._site.spec.name}` and up again",
+            ) from error
+        listening.listen(128)
+        ports = {**self.manifest.loopback_ports, name: listening.getsockname()[1]}
+        self.record(replace(self.manifest, loopback_ports=ports))
+        return listening
