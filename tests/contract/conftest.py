@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from openstack.connection import Connection
+from keystoneauth1.loading import get_plugin_loader
+from keystoneauth1.session import Session
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService, find_cloud
 from fairlead.adapters.neutron.client import NeutronClient
@@ -23,7 +24,6 @@ HOW_TO_GET_A_CLOUD = (
     "the real tier needs a cloud: run `fairlead lab up` and set FAIRLEAD_LAB to its name, or set "
     "FAIRLEAD_CONTRACT_CLOUDS to a clouds.yaml with the clouds `demo` and `admin`"
 )
-SERVICE_USER = "fairlead-contract-service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,42 +68,26 @@ def real_cloud(clouds_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """A real cloud, with a user of the role `service` made in the member's project for the session."""
     environ = {"OS_CLIENT_CONFIG_FILE": str(clouds_yaml), "HOME": str(tmp_path_factory.mktemp("home"))}
     member, admin = find_cloud("demo", environ=environ), find_cloud("admin", environ=environ)
-    connection = Connection(
-        auth_type=admin.auth_type,
-        auth=dict(admin.auth),
-        region_name=admin.region or None,
-        identity_endpoint_override=admin.auth_url,
-        app_name="fairlead",
-    )
-    password = uuid.uuid4().hex
+    project_id = fetch_token(member, 10.0).project_id
+    keystone = Session(auth=get_plugin_loader(admin.auth_type).load_from_options(**admin.auth))
+    with service_user(keystone, admin.auth_url, project_id) as credentials:
+        service = replace(admin, auth_type="password", auth=credentials, source="the contract suite")
+        yield Cloud(member=member, service=service, admin=admin, project_id=project_id)
+    keystone.session.close()
+
+
+@contextmanager
+def service_user(keystone: Session, url: str, project_id: str) -> Iterator[dict[str, str]]:
+    """A user with the roles `service` and `member` in a project, and what it signs in with."""
+    name, password = f"fairlead-contract-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    user = keystone.post(f"{url}/users", json={"user": {"name": name, "password": password}}).json()["user"]
     try:
-        project_id = fetch_token(member, 10.0).project_id
-        project = connection.identity.get_project(project_id)
-        if stale := connection.identity.find_user(SERVICE_USER):
-            connection.identity.delete_user(stale)
-        user = connection.identity.create_user(
-            name=SERVICE_USER, password=password, domain_id=project.domain_id, default_project_id=project_id
-        )
-        try:
-            for name in ("service", "member"):
-                role = connection.identity.find_role(name) or connection.identity.create_role(name=name)
-                connection.identity.assign_project_role_to_user(project, user, role)
-            service = replace(
-                admin,
-                auth_type="password",
-                auth={
-                    "auth_url": admin.auth_url,
-                    "user_id": user.id,
-                    "password": password,
-                    "project_id": project_id,
-                },
-                source="the contract suite",
-            )
-            yield Cloud(member=member, service=service, admin=admin, project_id=project_id)
-        finally:
-            connection.identity.delete_user(user)
+        for role in ("service", "member"):
+            (known,) = keystone.get(f"{url}/roles?name={role}").json()["roles"]
+            keystone.put(f"{url}/projects/{project_id}/users/{user['id']}/roles/{known['id']}")
+        yield {"auth_url": url, "user_id": user["id"], "password": password, "project_id": project_id}
     finally:
-        connection.close()
+        keystone.delete(f"{url}/users/{user['id']}")
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
