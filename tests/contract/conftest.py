@@ -18,6 +18,7 @@ from fairlead.adapters.neutron import CloudConfig, NeutronService, find_cloud
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.tokens import fetch_token
 from fairlead.fakes import FakeCloud
+from fairlead.lab import Lab
 from fairlead.model.network import Network, NewNetwork, NewSubnet, Subnet
 
 HOW_TO_GET_A_CLOUD = (
@@ -49,10 +50,11 @@ async def fake_cloud() -> AsyncIterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def clouds_yaml(request: pytest.FixtureRequest) -> Path:
-    """The file that FAIRLEAD_CONTRACT_CLOUDS names, else that of the session's lab."""
-    named = os.environ.get("FAIRLEAD_CONTRACT_CLOUDS")
-    if named:
+    """The file that FAIRLEAD_CONTRACT_CLOUDS names, else that of the lab FAIRLEAD_LAB names, else the session's."""
+    if named := os.environ.get("FAIRLEAD_CONTRACT_CLOUDS"):
         path = Path(named)
+    elif lab := os.environ.get("FAIRLEAD_LAB"):
+        path = Lab.load(lab).clouds_yaml
     else:
         try:
             path = request.getfixturevalue("lab").clouds_yaml
