@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairlead.lab.host import Host
+from fairlead.lab.lab import Lab
 from fairlead.lab.neutron_view import NeutronView
-from fairlead.lab.site import Host, Lab
 from fairlead.model.errors import LabError
 
 NETWORK, SUBNET, OTHER = "web", "10.20.0.0/24", "other"
@@ -36,31 +37,31 @@ class Story:
         )
 
         self.chapter("A container on each host; its address is a Neutron port's")
-        for host, name in ((first, "a"), (second, "b")):
+        for host, name in ((first, "a1"), (second, "b1")):
             self.show(host, self.run(name, NETWORK))
-        address = {name: self.address(host, name, NETWORK) for host, name in ((first, "a"), (second, "b"))}
+        address = {name: self.address(host, name, NETWORK) for host, name in ((first, "a1"), (second, "b1"))}
         for name, text in address.items():
             port = neutron.one("ports", fixed_ips=f"ip_address={text}")
             self.say(f"    {name}: {text}, port {port['id']}, MAC {port['mac_address']}, tags {port['tags']}")
 
         self.chapter("Packets across: ping, and a full-size datagram")
-        self.show(first, ["docker", "exec", "a", *_PINGS, address["b"]])
+        self.show(first, ["docker", "exec", "a1", *_PINGS, address["b1"]])
         full = str(network["mtu"] - 28)  # an IPv4 header has 20 bytes, ICMP's 8
-        self.show(first, ["docker", "exec", "a", *_PINGS, "-s", full, address["b"]])
+        self.show(first, ["docker", "exec", "a1", *_PINGS, "-s", full, address["b1"]])
 
         self.chapter(f"A forged source address ({FORGED}): port security lets nothing through")
-        self.show(first, ["docker", "exec", "a", "ip", "address", "add", f"{FORGED}/32", "dev", "eth0"])
-        self.refuse(first, ["docker", "exec", "a", *_PINGS, "-I", FORGED, address["b"]])
+        self.show(first, ["docker", "exec", "a1", "ip", "address", "add", f"{FORGED}/32", "dev", "eth0"])
+        self.refuse(first, ["docker", "exec", "a1", *_PINGS, "-I", FORGED, address["b1"]])
 
         self.chapter("Another network of the same range: its containers don't meet these")
         for host in (first, second):
             self.show(host, self.create(OTHER))
-        self.show(second, self.run("c", OTHER, "--ip", "10.20.0.200"))
-        self.refuse(first, ["docker", "exec", "a", *_PINGS, "10.20.0.200"])
+        self.show(second, self.run("c1", OTHER, "--ip", "10.20.0.200"))
+        self.refuse(first, ["docker", "exec", "a1", *_PINGS, "10.20.0.200"])
 
         self.chapter("Everything taken down")
-        self.show(first, ["docker", "rm", "-f", "a"])
-        self.show(second, ["docker", "rm", "-f", "b", "c"])
+        self.show(first, ["docker", "rm", "-f", "a1"])
+        self.show(second, ["docker", "rm", "-f", "b1", "c1"])
         for host in (first, second):
             self.show(host, ["docker", "network", "rm", NETWORK, OTHER])
         left = {kind: len(neutron.all(kind)) for kind in ("networks", "subnets", "ports")}

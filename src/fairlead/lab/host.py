@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from fairlead.lab.manifest import ProcessId
-from fairlead.lab.processes import SEARCH_PATH, clean_environment, entering, joining, start_time
+from fairlead.lab.packages import SEARCH_PATH
+from fairlead.lab.processes import clean_environment, entering, joining, start_time
 
 # Kept from the caller's environment: what concerns the terminal and the language, and nothing that points at a cloud,
 # a Docker daemon or a proxy of the caller's.
@@ -29,7 +30,10 @@ class Host:
         return Path(f"/proc/{self.holder.pid}/root/{path.lstrip('/')}")
 
     def command(self, argv: Sequence[str], folder: Path | None = None) -> list[str]:
-        """The command that runs `argv` on the host, in `folder` where the host has it; to be run with `environment()`."""
+        """The command that runs `argv` on the host, in `folder` where the host has it.
+
+        It is to be run with `environment()`.
+        """
         inside = ["sh", "-c", _IN_FOLDER, "sh", str(folder), *argv] if folder else argv
         return joining(self.cgroup, entering(self.holder, inside))
 
@@ -42,11 +46,11 @@ class Host:
 
     def run(
         self,
-        argv: Sequence[str],
+        command: Sequence[str],
         *,
         check: bool = True,
         stdin: str | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end and return its output.
@@ -55,7 +59,7 @@ class Host:
         subprocess.TimeoutExpired after `timeout` seconds.
         """
         done = subprocess.run(
-            self.command(argv),
+            self.command(command),
             env=self.environment(env),
             cwd="/",
             input=stdin,
@@ -66,14 +70,14 @@ class Host:
             check=False,
         )
         if check and done.returncode != 0:
-            error = subprocess.CalledProcessError(done.returncode, list(argv), done.stdout, done.stderr)
+            error = subprocess.CalledProcessError(done.returncode, list(command), done.stdout, done.stderr)
             error.add_note(f"on {self.name}: {done.stdout}{done.stderr}")
             raise error
         return done
 
     def popen(
         self,
-        argv: Sequence[str],
+        command: Sequence[str],
         *,
         stdin: int | IO[str] | None = subprocess.DEVNULL,
         stdout: int | IO[str] | None = subprocess.PIPE,
@@ -82,7 +86,13 @@ class Host:
     ) -> subprocess.Popen[str]:
         """Start a command on the host. The pid is the command's own, so signals reach it."""
         return subprocess.Popen(
-            self.command(argv), env=self.environment(env), cwd="/", stdin=stdin, stdout=stdout, stderr=stderr, text=True
+            self.command(command),
+            env=self.environment(env),
+            cwd="/",
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
         )
 
     @property

@@ -44,8 +44,8 @@ def switch_setup(host: str, datapath: Datapath) -> str:
     return f"{transaction} && ip address replace {address} dev {device} && ip link set {device} up"
 
 
-def tunnel_warmup(host: str, peers: tuple[str, ...], datapath: Datapath) -> str:
-    """Wait for the tunnels to a host's peers and resolve the peers' addresses, so that no first packet is lost."""
+def tunnel_warmup(peers: tuple[str, ...], datapath: Datapath) -> str:
+    """Wait for the tunnels from a host to its peers and resolve the peers' addresses: no first packet is lost then."""
     lines = ["set -e", *(f"ovs-vsctl --timeout=20 wait-until Interface ovn-{peer}-0" for peer in peers)]
     if datapath == "netdev":
         # The switch learns a neighbour for its tunnels from the answers it forwards to its own bridge.

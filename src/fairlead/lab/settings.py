@@ -56,7 +56,10 @@ def keystone_conf(keys: Path) -> str:
 
 
 def neutron_conf(environment: Path, state: Path, neutron_password: str) -> str:
-    """neutron.conf with ML2/OVN in it. `environment` is the Python environment, `state` a folder for Neutron's files."""
+    """neutron.conf with ML2/OVN in it.
+
+    environment: the Python environment; state: a folder for Neutron's own files.
+    """
     return _ini(
         {
             "DEFAULT": {

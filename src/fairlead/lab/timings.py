@@ -10,7 +10,7 @@ from fairlead.lab.paths import LabPaths
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of the last `up` that made something, in all and by stage. `warm`: a snapshot of the databases was used."""
+    """Seconds of the last `up` that made something, in all and by stage. `warm`: from a snapshot of the databases."""
 
     total: float
     warm: bool

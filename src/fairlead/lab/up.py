@@ -243,7 +243,7 @@ async def warm_tunnels(site: Site, supervisor: Supervisor) -> None:
     """Make every tunnel of every host ready for its first packet."""
     warmups = [
         supervisor.run_in(
-            host, tunnel_warmup(host, site.peers(host), site.datapath), purpose=f"warming the tunnels of {host}"
+            host, tunnel_warmup(site.peers(host), site.datapath), purpose=f"warming the tunnels of {host}"
         )
         for host in site.spec.host_names
     ]

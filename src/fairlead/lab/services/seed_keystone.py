@@ -97,6 +97,9 @@ def _populate(wanted: dict[str, str]) -> None:
     names = ["member"] if wanted["role"] == "member" else ["member", "service"]
     demo, demo_project = user("demo", wanted["demo_password"]), project("demo")
     grant(demo, demo_project, names)
+    # The credential has the roles a token of the user's would have: a member is a reader by implication, and Neutron
+    # lets readers read. Implied roles are not added to a credential's own.
+    names.append("reader")
     providers.application_credential_api.create_application_credential(
         {
             "id": wanted["credential_id"],
