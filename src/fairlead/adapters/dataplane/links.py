@@ -6,17 +6,17 @@ crash never leaves a device without its mark, and a device without the mark is n
 
 import errno
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairlead.adapters.dataplane import netlink
+from fairlead.adapters.dataplane.marks import alias, attachment_of_device, host_device
 from fairlead.adapters.dataplane.netlink import Answer, Link
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
 
-_MARK = "fairlead:"
 _IPV6_MINIMUM_MTU = 1280  # below it the kernel gives a device no IPv6 at all (RFC 8200, section 5)
 
 
@@ -47,7 +47,7 @@ class Links:
         host, sandbox = self._find(attachment.host_device, attachment.sandbox_device)
         if host is None:
             return self._make(attachment)
-        if host.alias != _MARK + attachment.id:
+        if host.alias != alias(attachment.id):
             raise _taken(attachment.host_device)
         if host.peer_away:
             if not host.up or not _same_mtu(host, attachment):
@@ -62,32 +62,22 @@ class Links:
 
         Raises DataplaneError.
         """
-        name = Attachment(attachment_id, port_id="", mac="", mtu=0).host_device
-        (host,) = self._find(name)
-        if host is not None and host.alias == _MARK + attachment_id:
+        (host,) = self._find(host_device(attachment_id))
+        if host is not None and host.alias == alias(attachment_id):
             self._delete(host)
 
-    def remove_unknown(self, known: Collection[str]) -> set[str]:
-        """Delete every marked pair but those of the known attachments; return the ids of the deleted.
-
-        All are tried. Raises DataplaneError.
-        """
+    def marks(self) -> set[str]:
+        """Return the ids of all attachments that have a device of Fairlead's here. Raises DataplaneError."""
         (answer,) = self._exchange(netlink.dump_veths())
         _check(answer, "can't list the devices")
-        strangers = {
-            attachment_id: link
-            for link in answer.links
-            if link.alias.startswith(_MARK) and (attachment_id := link.alias.removeprefix(_MARK)) not in known
-        }
-        if strangers:
-            self._delete(*strangers.values())
-        return set(strangers)
+        marks = (attachment_of_device(link.name, link.alias) for link in answer.links)
+        return {attachment_id for attachment_id in marks if attachment_id}
 
     def _make(self, attachment: Attachment, instead_of: Link | None = None) -> Pair:
         name, peer, mtu = attachment.host_device, attachment.sandbox_device, attachment.mtu
         messages = [
             netlink.new_veth(name, peer, peer_mac=attachment.mac, mtu=mtu),
-            netlink.bring_up(name, alias=_MARK + attachment.id, no_ipv6_address=_has_ipv6(mtu)),
+            netlink.bring_up(name, alias=alias(attachment.id), no_ipv6_address=_has_ipv6(mtu)),
         ]
         if instead_of is not None:
             messages.insert(0, netlink.delete_link(instead_of.index))

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from fairlead.adapters.dataplane import rows
@@ -101,22 +102,32 @@ class OvsDataplane:
         async with self._turns.turn(attachment_id):
             await self._remove(attachment_id)
 
-    async def sweep(self, known: Collection[str]) -> list[str]:
+    async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all that carries Fairlead's mark on this host but the known ids; return the ids removed, sorted.
 
-        Attachments that are being worked on at this moment count as known. Raises as remove does.
+        known is asked in the event loop, about each id when its turn comes: after any apply at work on it.
+        All are tried. Raises SwitchUnavailable or DataplaneError; several errors in one DataplaneError.
         """
-        kept = {*known, *self._turns.keys}
-        removed: set[str] = set()
+        found: set[str] = set()
+        removed: list[str] = []
 
-        async def rows_() -> None:
-            removed.update(await self._ovsdb.run(rows.unplug_unknown(kept)))
+        async def find_rows() -> None:
+            found.update(await self._ovsdb.run(rows.marks))
 
-        async def devices() -> None:
-            removed.update(await self._in_thread(lambda: self._links.remove_unknown(kept)))
+        async def find_devices() -> None:
+            found.update(await self._in_thread(self._links.marks))
 
-        await _try_all("sweeping", rows_, devices)
-        return sorted(removed)
+        async def remove_unless_known(attachment_id: str) -> None:
+            async with self._turns.turn(attachment_id):
+                if attachment_id not in known:
+                    await self._remove(attachment_id)
+                    removed.append(attachment_id)
+
+        async def remove_unknown() -> None:
+            await _try_all("sweeping", *(partial(remove_unless_known, each) for each in sorted(found)))
+
+        await _try_all("sweeping", find_rows, find_devices, remove_unknown)
+        return removed
 
     async def close(self) -> None:
         """Disconnect from the database and let the threads go."""

@@ -9,10 +9,11 @@ Open vSwitch's integration guide for `attached-mac` and `iface-status`.
 
 import socket
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fairlead.adapters.dataplane.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError, SwitchUnavailable
 from fairlead.ports.dataplane import HostView
@@ -20,9 +21,6 @@ from fairlead.ports.dataplane import HostView
 T = TypeVar("T")
 Tables = Mapping[str, Any]
 Change = Callable[[Tables, Any], T]
-
-_ATTACHMENT = "fairlead-attachment"
-_NETWORK = "fairlead-network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,8 @@ def plug(attachment: Attachment, bridge: str, *, device_is_new: bool) -> Change[
         "iface-id": attachment.port_id,
         "attached-mac": attachment.mac,
         "iface-status": "active",
-        _ATTACHMENT: attachment.id,
-        _NETWORK: attachment.network_id,
+        ATTACHMENT_KEY: attachment.id,
+        NETWORK_KEY: attachment.network_id,
     }
 
     def change(tables: Tables, transaction: Any) -> InterfaceState:
@@ -76,8 +74,8 @@ def plug(attachment: Attachment, bridge: str, *, device_is_new: bool) -> Change[
         switch = _bridge(tables, bridge)
         found = _named(tables, "Port", attachment.host_device)
         if found is not None:
-            (interface,) = found.interfaces
-            if interface.external_ids.get(_ATTACHMENT) != attachment.id:
+            interface = found.interfaces[0]
+            if _marks(found) != {attachment.id}:
                 raise DataplaneError(
                     f"Open vSwitch has a port {attachment.host_device} that is not this attachment's",
                     remedy=f"`ovs-vsctl del-port {attachment.host_device}` if nothing needs it",
@@ -99,28 +97,20 @@ def plug(attachment: Attachment, bridge: str, *, device_is_new: bool) -> Change[
 
 def unplug(attachment_id: str) -> Change[None]:
     """Take the attachment's Port and Interface away; fine where there are none."""
-    device = Attachment(attachment_id, port_id="", mac="", mtu=0).host_device
+    device = host_device(attachment_id)
 
     def change(tables: Tables, transaction: Any) -> None:
         transaction.add_comment(f"fairlead: unplug {attachment_id}")
         port = _named(tables, "Port", device)
-        if port is not None and attachment_id in _marks(port):
+        if port is not None and _marks(port) == {attachment_id}:
             _drop(tables, port)
 
     return change
 
 
-def unplug_unknown(known: Collection[str]) -> Change[set[str]]:
-    """Take away every Port that is marked as Fairlead's but for the known ids; the result is the ids taken away."""
-
-    def change(tables: Tables, transaction: Any) -> set[str]:
-        strangers = {mark: port for port in tables["Port"].rows.values() for mark in _marks(port) if mark not in known}
-        transaction.add_comment(f"fairlead: sweep {' '.join(sorted(strangers))}")
-        for port in strangers.values():
-            _drop(tables, port)
-        return set(strangers)
-
-    return change
+def marks(tables: Tables, _transaction: Any) -> set[str]:
+    """Read the ids of all attachments that have a Port of Fairlead's here."""
+    return {mark for port in tables["Port"].rows.values() for mark in _marks(port) if mark}
 
 
 def host_view(bridge: str) -> Change[HostView]:
@@ -174,11 +164,8 @@ def _named(tables: Tables, table: str, name: str) -> Any | None:
     return next(iter(rows.indexes["name"].irange(key, key)), None)
 
 
-def _marks(port: Any) -> Iterator[str]:
-    for interface in port.interfaces:
-        mark = interface.external_ids.get(_ATTACHMENT)
-        if mark:
-            yield mark
+def _marks(port: Any) -> set[str | None]:
+    return {attachment_of_interface(interface.name, interface.external_ids) for interface in port.interfaces}
 
 
 def _drop(tables: Tables, port: Any) -> None:
