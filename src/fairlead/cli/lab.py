@@ -20,10 +20,7 @@ _INTERRUPTED = 130
 
 
 class _Lines:
-    """Progress as one line for each stage that is done."""
-
-    def began(self, name: str) -> None:
-        """Nothing: several stages run at once, and their ends are what is waited for."""
+    """Progress: one line for each stage that is done."""
 
     def ended(self, time: "StageTime") -> None:
         """Say when a stage was done and how long it took."""
@@ -85,8 +82,8 @@ def _suggestions(option: str, agent: bool) -> list[str]:
 def down(name: str, every: bool) -> None:
     """Take a lab down and leave nothing behind (but the caches)."""
     from fairlead.lab.down import down as take_down
+    from fairlead.lab.install import require_root
     from fairlead.lab.paths import LabPaths, existing_labs
-    from fairlead.lab.up import require_root
 
     require_root()
     names = existing_labs() if every else (name,)
@@ -168,7 +165,7 @@ def _become(host: object, argv: tuple[str, ...]) -> None:
     assert isinstance(host, Host)  # noqa: S101
     words = host.command(argv, Path.cwd())
     environment = host.environment()
-    os.execvpe(words[0], words, environment)
+    os.execvpe(words[0], words, environment)  # noqa: S606  the command takes this one's place
 
 
 @lab.command()
@@ -207,7 +204,7 @@ def logs(name: str, follow: bool, lines: int, component: str | None) -> None:
         raise LabError(f"no log of {component!r}", remedy=f"there are {', '.join(file.stem for file in known)}")
     count = str(lines) if lines else "+1" if component else "10"
     words = ["tail", "-n", count, *(["-F"] if follow else []), "--", *map(str, files)]
-    os.execvp("tail", words)
+    os.execvp("tail", words)  # noqa: S606  likewise
 
 
 @lab.command()
@@ -246,7 +243,7 @@ def start(name: str, component: str, host: str | None) -> None:
 @lab.command()
 def install() -> None:
     """Install what a lab needs, and start nothing: Debian packages and the services' Python environment."""
-    from fairlead.lab.up import install as install_all
+    from fairlead.lab.install import install as install_all
 
     try:
         done = asyncio.run(install_all(_Lines()))
@@ -261,8 +258,8 @@ def purge() -> None:
     """Remove the caches in /var/cache/fairlead: the next `up` is a cold one."""
     import shutil
 
+    from fairlead.lab.install import require_root
     from fairlead.lab.paths import CACHE_ROOT, existing_labs
-    from fairlead.lab.up import require_root
     from fairlead.model.errors import LabError
 
     require_root()

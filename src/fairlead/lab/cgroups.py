@@ -16,8 +16,10 @@ _TRACKING = ("pids", "freezer", "devices", "memory", "cpu")
 class CgroupTree:
     """The groups `fairlead/NAME` below every hierarchy of the machine.
 
-    `roots` are the mounted hierarchies: one with cgroup version 2, one for each controller with version 1.
-    `tracking` is the one all processes of the lab are put in.
+    roots: the mounted hierarchies, one with cgroup version 2, one for each controller with version 1.
+    tracking: the one in which all processes of the lab are put. Below the lab's group it has `daemons/COMPONENT`,
+    `guests` (what users run on the hosts) and `containers/HOST` (made by dockerd). Only leaves have processes, as
+    version 2 wants.
     """
 
     roots: tuple[Path, ...]
@@ -25,43 +27,25 @@ class CgroupTree:
     name: str
 
     @property
-    def parent(self) -> str:
-        """What dockerd's `cgroup-parent` of a host begins with, such as `/fairlead/lab`."""
-        return f"/fairlead/{self.name}"
+    def guests(self) -> Path:
+        """The group of what users and set-up commands run in the lab."""
+        return self.tracking / "fairlead" / self.name / "guests"
 
-    @property
-    def daemons(self) -> Path:
-        """The group of everything but containers. A leaf, as version 2 wants of a group that has processes."""
-        return self.tracking / "fairlead" / self.name / "daemons"
+    def daemon(self, component: str) -> Path:
+        """The group of one component, such as `h1/dockerd`, and of all it starts."""
+        return self.tracking / "fairlead" / self.name / "daemons" / component.replace("/", "-")
+
+    def containers(self, host: str) -> str:
+        """What is `cgroup-parent` to the dockerd of a host, in every hierarchy."""
+        return f"/fairlead/{self.name}/containers/{host}"
 
     def folders(self) -> tuple[Path, ...]:
         """The lab's top group in each hierarchy, there or not."""
         return tuple(root / "fairlead" / self.name for root in self.roots)
 
-    def create(self) -> None:
-        """Make the group the daemons are put in."""
-        try:
-            self.daemons.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LabError(
-                f"can't make a cgroup below {self.tracking}: {error.strerror}",
-                remedy="a lab needs root and a writable cgroup file system",
-            ) from error
-
-    def join(self) -> None:
-        """Put this process, and so its later children, into the lab."""
-        (self.daemons / "cgroup.procs").write_text(str(os.getpid()))
-
     def processes(self) -> tuple[int, ...]:
         """Pids of all that is in the lab, containers included."""
-        found: list[int] = []
-        for folder in self.folders():
-            for procs in folder.rglob("cgroup.procs"):
-                try:
-                    found += map(int, procs.read_text().split())
-                except OSError:  # removed meanwhile
-                    continue
-        return tuple(sorted(set(found) - {0}))
+        return tuple(sorted({pid for folder in self.folders() for pid in members(folder)}))
 
     def remove(self, patience: float = 5.0) -> tuple[str, ...]:
         """Remove the lab's groups in every hierarchy, and `fairlead` when no other lab is in it.
@@ -87,13 +71,34 @@ def cgroup_tree(name: str, mount: Path = _MOUNT) -> CgroupTree:
     """The groups of a lab on this machine; raises LabError where there is no cgroup file system."""
     if (mount / "cgroup.controllers").is_file():
         return CgroupTree((mount,), mount, name)
-    roots = tuple(
-        sorted(folder for folder in mount.glob("*") if (folder / "cgroup.procs").is_file() and not folder.is_symlink())
-    )
+    hierarchies = (folder for folder in mount.glob("*") if not folder.is_symlink())
+    roots = tuple(sorted(folder for folder in hierarchies if (folder / "cgroup.procs").is_file()))
     for controller in _TRACKING:
         if mount / controller in roots:
             return CgroupTree(roots, mount / controller, name)
     raise LabError(f"no cgroup hierarchy is mounted at {mount}", remedy="a lab needs one, as dockerd does")
+
+
+def make_group(group: Path) -> None:
+    """Make a group and those above it, unless it is there; raises LabError."""
+    try:
+        group.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(
+            f"can't make the cgroup {group}: {error.strerror}",
+            remedy="a lab needs root and a writable cgroup file system",
+        ) from error
+
+
+def members(group: Path) -> frozenset[int]:
+    """Pids in a group and the groups below it; none when it isn't there."""
+    found: set[int] = set()
+    for folder, _, _ in os.walk(group):
+        try:
+            found.update(map(int, (Path(folder) / "cgroup.procs").read_text().split()))
+        except OSError:  # removed meanwhile
+            continue
+    return frozenset(found - {0})
 
 
 def _remove_tree(folder: Path) -> bool:

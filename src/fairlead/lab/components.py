@@ -54,6 +54,7 @@ class Component:
     name: `neutron`, or `h1/dockerd` on a host. place: `fabric` or the host. needs: stages or components before it.
     prepare and settle: shell commands run in its namespaces before it starts and once it is ready; both may run again
     at a restart. tmp: whether it is given a fresh TMPDIR at each start. patience: seconds to end by itself.
+    survived: whether what it started (containers) may outlive it and is left alone when it starts again.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Component:
     settle: str = ""
     tmp: bool = False
     patience: float = 10.0
+    survived: bool = False
 
     @property
     def inherits_socket(self) -> bool:
@@ -109,7 +111,7 @@ def ovn_central(folder: Path) -> tuple[Component, ...]:
             name=name,
             place=FABRIC,
             needs=(FABRIC,),
-            prepare=f"mkdir -p /run/ovn {folder}; test -e {file} || ovsdb-tool create {file} /usr/share/ovn/{schema}.ovsschema",
+            prepare=_create(file, f"/usr/share/ovn/{schema}.ovsschema"),
             argv=(
                 "ovsdb-server",
                 str(file),
@@ -186,8 +188,7 @@ def open_vswitch(host: str, folder: Path, setup: str) -> tuple[Component, ...]:
         name=f"{host}/ovsdb",
         place=host,
         needs=(host,),
-        prepare=f"mkdir -p /run/openvswitch /run/ovn; test -e {file} || "
-        f"ovsdb-tool create {file} /usr/share/openvswitch/vswitch.ovsschema",
+        prepare=_create(file, "/usr/share/openvswitch/vswitch.ovsschema"),
         argv=(
             "ovsdb-server",
             str(file),
@@ -227,15 +228,16 @@ def open_vswitch(host: str, folder: Path, setup: str) -> tuple[Component, ...]:
 
 def dockerd(host: str, needs: tuple[str, ...], image: str) -> Component:
     """A host's Docker daemon; its settings are in /etc/docker/daemon.json. `image` is the tar of the busybox image."""
-    tar = shlex.quote(image)
     return Component(
         name=f"{host}/dockerd",
         place=host,
         needs=needs,
         argv=("dockerd",),
         ready=UnixHttp("/run/docker.sock", "GET", "/_ping"),
-        settle=f"docker image inspect busybox >/dev/null 2>&1 || docker import -c 'CMD [\"sh\"]' {tar} busybox >/dev/null",
+        settle="docker image inspect busybox >/dev/null 2>&1 || "
+        f"docker import -c 'CMD [\"sh\"]' {shlex.quote(image)} busybox >/dev/null",
         patience=30.0,
+        survived=True,
     )
 
 
@@ -248,6 +250,11 @@ def agent(host: str, python: str) -> Component:
         argv=(python, "-m", "fairlead", "agent"),
         ready=UnixHttp("/run/docker/plugins/fairlead.sock", "POST", "/Plugin.Activate"),
     )
+
+
+def _create(file: Path, schema: str) -> str:
+    """The command that makes an OVSDB file, and the folders for sockets and pids, unless they are there."""
+    return f"mkdir -p /run/openvswitch /run/ovn; test -e {file} || ovsdb-tool create {file} {schema}"
 
 
 def _gunicorn(python: Path, services: Path, port: int, application: str, *, threads: int) -> tuple[str, ...]:

@@ -93,21 +93,17 @@ async def prepare(fabric: ProcessId, keys: Path, snapshot: Snapshot) -> None:
     await commands.run(entering(fabric, ["sh", "-c", script]), purpose="preparing the databases")
 
 
-async def seed_keystone(fabric: ProcessId, python: Path, conf: Path, values: Secrets, role: Role, log: Path) -> None:
+def keystone_seed(conf: Path, values: Secrets, role: Role) -> bytes:
+    """What services/seed_keystone.py reads: the configuration, the addresses, the user's role and the passwords."""
+    urls = {"keystone_url": KEYSTONE_URL, "neutron_url": NEUTRON_URL}
+    return json.dumps({"config": str(conf), "role": role, **urls, **asdict(values)}).encode()
+
+
+async def seed_keystone(fabric: ProcessId, python: Path, seed: bytes, log: Path) -> None:
     """Make Keystone's schema and keys, its first users, and demo's application credential."""
     script = resources.files("fairlead.lab.services").joinpath("seed_keystone.py")
-    wanted = {
-        "config": str(conf),
-        "keystone_url": KEYSTONE_URL,
-        "neutron_url": NEUTRON_URL,
-        "role": role,
-        **asdict(values),
-    }
     await commands.run(
-        entering(fabric, [str(python), str(script)]),
-        purpose="making Keystone's database",
-        stdin=json.dumps(wanted).encode(),
-        log=log,
+        entering(fabric, [str(python), str(script)]), purpose="making Keystone's database", stdin=seed, log=log
     )
 
 

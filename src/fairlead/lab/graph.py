@@ -28,10 +28,7 @@ class StageTime:
 
 
 class Progress(Protocol):
-    """Is told of stages as they begin and end."""
-
-    def began(self, name: str) -> None:
-        """A stage was started."""
+    """Is told of stages as they end."""
 
     def ended(self, time: StageTime) -> None:
         """A stage is done."""
@@ -52,7 +49,6 @@ async def run_stages(stages: Iterable[Stage], progress: Progress) -> tuple[Stage
         for need in stage.needs:
             await done[need].wait()
         began = time.perf_counter()
-        progress.began(stage.name)
         await stage.run()
         times.append(StageTime(stage.name, began - origin, time.perf_counter() - began))
         progress.ended(times[-1])

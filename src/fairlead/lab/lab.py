@@ -8,26 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlead.lab.cgroups import cgroup_tree
+from fairlead.lab.cgroups import cgroup_tree, make_group
 from fairlead.lab.components import Component
 from fairlead.lab.down import Removed, down
 from fairlead.lab.graph import Progress, StageTime
 from fairlead.lab.host import Host
+from fairlead.lab.install import require_root
 from fairlead.lab.manifest import ManifestFile, load, locked
 from fairlead.lab.paths import LabPaths
 from fairlead.lab.processes import is_alive
 from fairlead.lab.spec import FABRIC, LabSpec
+from fairlead.lab.stages import warm_tunnels
 from fairlead.lab.status import LabStatus, status
 from fairlead.lab.supervisor import Supervisor
-from fairlead.lab.up import Outcome, load_site, require_root, up, warm_tunnels
+from fairlead.lab.up import Outcome, load_site, up
 from fairlead.model.errors import LabError
 
 
 class Silent:
     """Progress nobody looks at."""
-
-    def began(self, name: str) -> None:
-        """Say nothing."""
 
     def ended(self, time: StageTime) -> None:
         """Say nothing."""
@@ -82,7 +81,9 @@ class Lab:
         holder = namespaces[name].holder if name in namespaces else None
         if holder is None or not is_alive(holder):
             raise LabError(f"{name} does not run", remedy=f"`fairlead lab up --name {self.spec.name}`")
-        return Host(name, holder, cgroup_tree(self.spec.name).daemons)
+        guests = cgroup_tree(self.spec.name).guests
+        make_group(guests)
+        return Host(name, holder, guests)
 
     def stop(self, component: str, host: str | None = None) -> tuple[str, ...]:
         """End a component (on all hosts, when it is one of theirs and no host is named); returns whole names.
@@ -131,7 +132,7 @@ class Lab:
         for one in chosen:
             await supervisor.start(one)
         if any(one.name.endswith(("/vswitchd", "/ovn-controller")) for one in chosen):
-            await warm_tunnels(load_site(self.paths, supervisor.manifest), supervisor)
+            await warm_tunnels(load_site(self.spec, supervisor.manifest), supervisor)
 
     @contextmanager
     def _supervised(self) -> Iterator[tuple[Supervisor, dict[str, Component]]]:
@@ -139,7 +140,7 @@ class Lab:
         load(self.paths)
         with locked(self.paths.run, self.spec.name):
             manifest = load(self.paths)
-            site = load_site(self.paths, manifest)
+            site = load_site(self.spec, manifest)
             yield Supervisor(site, ManifestFile(self.paths.manifest), manifest), dict(site.components())
 
 

@@ -96,25 +96,19 @@ def wait_gone(processes: Sequence[ProcessId], patience: float) -> bool:
     return True
 
 
-def parents() -> dict[int, int]:
-    """The parent of every process on the machine."""
-    found: dict[int, int] = {}
+def descendants(pids: Iterable[int]) -> frozenset[int]:
+    """All children, grandchildren and so on of the given processes."""
+    parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
                 stat = (folder / "stat").read_text()
             except OSError:  # ended meanwhile
                 continue
-            found[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
-    return found
-
-
-def descendants(pids: Iterable[int]) -> frozenset[int]:
-    """All children, grandchildren and so on of the given processes."""
-    known = parents()
+            parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
     found: set[int] = set()
     wanted = set(pids)
-    while fresh := {pid for pid, parent in known.items() if parent in wanted} - found:
+    while fresh := {pid for pid, parent in parents.items() if parent in wanted} - found:
         found |= fresh
         wanted = fresh
     return frozenset(found)

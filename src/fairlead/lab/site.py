@@ -45,6 +45,24 @@ class Site:
         """Keystone's Fernet and credential keys."""
         return self.paths.data / "keystone"
 
+    @property
+    def secrets(self) -> Path:
+        """The passwords of the cloud, kept from the first moment."""
+        return self.paths.data / "secrets.json"
+
+    @property
+    def neutron_state(self) -> Path:
+        """Neutron's own files and locks."""
+        return self.paths.data / "neutron"
+
+    def docker_data(self, host: str) -> Path:
+        """Docker's images and containers on a host."""
+        return self.paths.host(host) / "docker"
+
+    def agent_state(self, host: str) -> Path:
+        """The state folder of a host's agent."""
+        return self.paths.host(host) / "agent"
+
     def components(self) -> Mapping[str, Component]:
         """Every daemon of the lab by name, in an order in which each comes after what it needs."""
         services = Path(str(resources.files("fairlead.lab.services")))
@@ -61,7 +79,9 @@ class Site:
                 found.append(components.agent(host, sys.executable))
             # A dockerd that has networks of Fairlead's waits long for an agent that isn't there.
             awaited = (
-                (host, f"{host}/agent") if self.spec.agent and (folder / "docker" / "network").is_dir() else (host,)
+                (host, f"{host}/agent")
+                if self.spec.agent and (self.docker_data(host) / "network").is_dir()
+                else (host,)
             )
             found.append(components.dockerd(host, awaited, str(self.image)))
         return {component.name: component for component in found}

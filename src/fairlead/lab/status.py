@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fairlead.lab.cgroups import cgroup_tree
+from fairlead.lab.cgroups import cgroup_tree, members
 from fairlead.lab.manifest import Manifest
 from fairlead.lab.paths import LabPaths
-from fairlead.lab.processes import is_alive, parents, proportional_memory
+from fairlead.lab.processes import is_alive, proportional_memory
 from fairlead.lab.spec import LabSpec
 from fairlead.lab.timings import Timings, read_timings
 
@@ -15,7 +15,10 @@ ComponentState = Literal["running", "stopped", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """One component. memory: bytes (PSS) of its process and all below it. `stopped` means by the user."""
+    """One component. `stopped` means by the user.
+
+    memory: bytes (PSS) of its process and all it started, containers excepted.
+    """
 
     name: str
     state: ComponentState
@@ -46,15 +49,13 @@ class LabStatus:
 def status(paths: LabPaths, manifest: Manifest) -> LabStatus:
     """Look at every component of a lab."""
     tree = cgroup_tree(paths.name)
-    memory = {pid: proportional_memory(pid) for pid in tree.processes()}
-    tree_of = parents()
     components = []
     for name, record in sorted(manifest.components.items(), key=lambda item: (item[0].count("/"), item[0])):
         alive = is_alive(record.process)
         pid = record.process.pid if record.process and alive else 0
         state: ComponentState = "running" if alive else "dead" if record.wanted else "stopped"
-        below = sum(size for member, size in memory.items() if pid and pid in _ancestry(member, tree_of))
-        components.append(ComponentStatus(name, state, pid, below, str(paths.component_log(name))))
+        memory = sum(map(proportional_memory, members(tree.daemon(name))))
+        components.append(ComponentStatus(name, state, pid, memory, str(paths.component_log(name))))
     return LabStatus(
         spec=manifest.spec,
         state=manifest.state,
@@ -62,13 +63,6 @@ def status(paths: LabPaths, manifest: Manifest) -> LabStatus:
         components=tuple(components),
         loopback_ports=dict(manifest.loopback_ports),
         clouds_yaml=str(paths.clouds_yaml),
-        memory=sum(memory.values()),
+        memory=sum(map(proportional_memory, tree.processes())),
         timings=read_timings(paths),
     )
-
-
-def _ancestry(pid: int, tree_of: dict[int, int]) -> tuple[int, ...]:
-    line = [pid]
-    while (parent := tree_of.get(line[-1], 0)) > 1 and parent not in line:
-        line.append(parent)
-    return tuple(line)

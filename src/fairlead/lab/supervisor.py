@@ -4,19 +4,32 @@ import asyncio
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from fairlead.lab import commands
+from fairlead.lab.cgroups import make_group, members
 from fairlead.lab.components import INHERITED_SOCKET, Component
 from fairlead.lab.manifest import ComponentRecord, Manifest, ManifestFile, NamespaceRecord, ProcessId
 from fairlead.lab.namespaces import NamespaceMaker, hosts_file
-from fairlead.lab.processes import clean_environment, entering, is_alive, joining, spawn, stop
+from fairlead.lab.processes import (
+    clean_environment,
+    entering,
+    is_alive,
+    joining,
+    kill_all,
+    spawn,
+    start_time,
+    stop,
+)
 from fairlead.lab.readiness import wait_ready
 from fairlead.lab.site import Site
 from fairlead.lab.spec import FABRIC
 from fairlead.model.errors import LabError
+
+_PATIENCE = 10.0
 
 
 class Supervisor:
@@ -46,7 +59,7 @@ class Supervisor:
         record = self.manifest.components.get(name)
         return record is not None and is_alive(record.process)
 
-    async def open_namespaces(self, place: str, etc: Mapping[str, str] | None = None) -> None:
+    async def open_namespaces(self, place: str, etc: Mapping[str, str]) -> None:
         """Make the namespaces of the fabric or a host, furnished, unless they are there.
 
         etc: text of files in a host's own /etc by their path below it; only root may read them.
@@ -55,7 +68,8 @@ class Supervisor:
         if known is not None and is_alive(known.holder):
             return
         self.record(self.manifest.with_namespace(place, NamespaceRecord()))
-        maker = NamespaceMaker(self._site.cgroups.daemons, self._site.paths.component_log("namespaces"))
+        group = await self._empty_group(f"holder/{place}")
+        maker = NamespaceMaker(group, self._site.paths.component_log("namespaces"))
         record = await maker.hold(place)
         assert record.holder is not None  # noqa: S101  `hold` returns no other
         if place == FABRIC:
@@ -63,7 +77,7 @@ class Supervisor:
         else:
             names = self._site.spec.host_names
             await maker.furnish_host(place, record.holder, self._site.paths.host(place), hosts_file(names))
-            for name, text in (etc or {}).items():
+            for name, text in etc.items():
                 file = Path(f"/proc/{record.holder.pid}/root/etc") / name
                 file.touch(mode=0o600)
                 file.write_text(text)
@@ -96,6 +110,11 @@ class Supervisor:
             environment["TMPDIR"] = self._fresh_tmp(component)
         if component.prepare:
             await self.run_in(component.place, component.prepare, purpose=f"preparing {component.name}")
+        known = self.manifest.components.get(component.name, ComponentRecord())
+        if component.survived and known.process is not None:
+            group = self._site.cgroups.daemon(component.name)
+        else:
+            group = await self._empty_group(component.name)
         self.record(self.manifest.with_component(component.name, ComponentRecord()))
         argv, listening = list(component.argv), None
         if component.inherits_socket:
@@ -104,7 +123,7 @@ class Supervisor:
         try:
             process = spawn(
                 entering(self.holder(component.place), argv),
-                cgroup=self._site.cgroups.daemons,
+                cgroup=group,
                 log=self._site.paths.component_log(component.name),
                 environment=environment,
                 pass_fds=[listening.fileno()] if listening else [],
@@ -125,9 +144,21 @@ class Supervisor:
 
     async def run_in(self, place: str, script: str, *, purpose: str) -> str:
         """Run a shell command in the fabric or on a host, as a member of the lab."""
-        return await commands.run(
-            joining(self._site.cgroups.daemons, entering(self.holder(place), ["sh", "-c", script])), purpose=purpose
-        )
+        make_group(self._site.cgroups.guests)
+        inside = entering(self.holder(place), ["sh", "-c", script])
+        return await commands.run(joining(self._site.cgroups.guests, inside), purpose=purpose)
+
+    async def _empty_group(self, name: str) -> Path:
+        """The cgroup of a component, made, and free of what an earlier one of its name left behind."""
+        group = self._site.cgroups.daemon(name)
+        make_group(group)
+        limit = time.monotonic() + _PATIENCE
+        while left := [pid for pid in members(group) if start_time(pid) is not None]:
+            kill_all(left)
+            if time.monotonic() > limit:
+                raise LabError(f"processes {left} of an earlier {name} would not end", remedy="see `ps`")
+            await asyncio.sleep(0.01)
+        return group
 
     def _fresh_tmp(self, component: Component) -> str:
         """A new TMPDIR, the former one gone: Neutron names files there by the pid of its parent and trusts them."""

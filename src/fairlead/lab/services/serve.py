@@ -8,7 +8,7 @@ gunicorn binds no address once it is given a file descriptor, so the address is 
 import socket
 import sys
 
-from gunicorn.app import wsgiapp  # type: ignore[import-not-found]
+from gunicorn.app import wsgiapp  # type: ignore[import-untyped]
 
 
 def main() -> None:
