@@ -6,6 +6,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,20 +39,28 @@ def lab() -> None:
 
 @lab.command()
 @_NAME
-@click.option("--hosts", default=2, show_default=True, help="How many Docker hosts.")
+@click.option("--hosts", type=int, help="How many Docker hosts [default: 2].")
 @click.option(
     "--role",
     type=click.Choice(["member", "service"]),
-    default="member",
-    show_default=True,
-    help="What the hosts' credentials may do; `service` may bind ports.",
+    help="What the hosts' credentials may do; `service` may bind ports [default: member].",
 )
-@click.option("--agent/--no-agent", default=True, show_default=True, help="Run a Fairlead agent on each host.")
-def up(name: str, hosts: int, role: str, agent: bool) -> None:
-    """Make a lab, or mend the one there is."""
+@click.option("--agent/--no-agent", default=None, help="Run a Fairlead agent on each host [default: yes].")
+def up(name: str, hosts: int | None, role: str | None, agent: bool | None) -> None:
+    """Make a lab, or mend the one there is, which keeps the options it was made with."""
     from fairlead.lab import Lab, LabSpec
+    from fairlead.lab.manifest import ManifestFile
+    from fairlead.lab.paths import LabPaths
 
-    made = Lab(LabSpec(name, hosts, "service" if role == "service" else "member", agent))
+    known = ManifestFile(LabPaths(name).manifest).read()
+    spec = known.spec if known else LabSpec(name)
+    if hosts is not None:
+        spec = replace(spec, hosts=hosts)
+    if role is not None:
+        spec = replace(spec, role="service" if role == "service" else "member")
+    if agent is not None:
+        spec = replace(spec, agent=agent)
+    made = Lab(spec)
     option = _option(name)
     try:
         outcome = made.up(_Lines())
@@ -61,9 +70,12 @@ def up(name: str, hosts: int, role: str, agent: bool) -> None:
     if not outcome.started:
         click.echo(f"Lab {name!r} runs already. `fairlead lab status{option}` says what is in it.")
         return
+    if outcome.mended:
+        click.echo(f"Lab {name!r} runs again. Started: {', '.join(outcome.started)}")
+        return
     how = "from the snapshot of its databases" if outcome.timings.warm else "with its databases made anew"
     click.echo(f"Lab {name!r} is up after {outcome.timings.total:.1f} s, {how}. Now try:")
-    for line in _suggestions(option, agent):
+    for line in _suggestions(option, made.spec.agent):
         click.echo(f"  {line}")
 
 
@@ -71,8 +83,10 @@ def _suggestions(option: str, agent: bool) -> list[str]:
     lines = [f"fairlead lab exec{option} h1 -- docker run --rm busybox ip address"]
     if agent:
         create = "docker network create -d fairlead --ipam-driver fairlead --subnet 10.20.0.0/24 web"
-        lines = [f"fairlead lab exec{option} h1 -- {create}", f"fairlead lab exec{option} h2 -- {create}"]
-        lines.append(f"fairlead lab exec{option} h1 -- docker run --rm --network web busybox ip address")
+        lines = [
+            f"fairlead lab exec{option} h1 -- {create}",
+            f"fairlead lab exec{option} h1 -- docker run --rm --network web busybox ip address",
+        ]
     return [*lines, f'eval "$(fairlead lab env{option})"; openstack network list', f"fairlead lab down{option}"]
 
 
@@ -222,11 +236,12 @@ def restart(name: str, component: str, host: str | None) -> None:
 @_NAME
 @click.argument("component")
 @click.argument("host", required=False)
-def stop(name: str, component: str, host: str | None) -> None:
+@click.option("--kill", is_flag=True, help="At once, as a crash would.")
+def stop(name: str, component: str, host: str | None, kill: bool) -> None:
     """End a component until it is started again."""
     from fairlead.lab import Lab
 
-    click.echo(f"stopped {', '.join(Lab.load(name).stop(component, host))}")
+    click.echo(f"stopped {', '.join(Lab.load(name).stop(component, host, kill=kill))}")
 
 
 @lab.command()

@@ -53,7 +53,7 @@ class Component:
 
     name: `neutron`, or `h1/dockerd` on a host. place: `fabric` or the host. needs: stages or components before it.
     prepare and settle: shell commands run in its namespaces before it starts and once it is ready; both may run again
-    at a restart. tmp: whether it is given a fresh TMPDIR at each start. patience: seconds to end by itself.
+    at a restart. patience: seconds to end by itself.
     survived: whether what it started (containers) may outlive it and is left alone when it starts again.
     """
 
@@ -65,7 +65,6 @@ class Component:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: str = ""
     settle: str = ""
-    tmp: bool = False
     patience: float = 10.0
     survived: bool = False
 
@@ -152,7 +151,6 @@ def keystone(python: Path, services: Path, conf: Path) -> Component:
         argv=_gunicorn(python, services, KEYSTONE_PORT, "keystone_api:application", threads=4),
         environment={"OS_KEYSTONE_CONFIG_FILES": str(conf)},
         ready=LoopbackHttp("/v3"),
-        tmp=True,
     )
 
 
@@ -168,7 +166,6 @@ def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple
         argv=_gunicorn(python, services, NEUTRON_PORT, "neutron_api:application", threads=16),
         environment={**environment, "FAIRLEAD_ACCESS_LOG": str(access_log)},
         ready=LoopbackHttp("/"),
-        tmp=True,
     )
     maintenance = Component(
         name="neutron-maintenance",
@@ -176,7 +173,6 @@ def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple
         needs=("neutron",),
         argv=(str(python), str(python.with_name("neutron-ovn-maintenance-worker")), "--config-file", str(conf)),
         environment=environment,
-        tmp=True,
     )
     return api, maintenance
 

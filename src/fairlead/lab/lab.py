@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fairlead.lab.cgroups import cgroup_tree, make_group
 from fairlead.lab.components import Component
@@ -23,6 +24,8 @@ from fairlead.lab.status import LabStatus, status
 from fairlead.lab.supervisor import Supervisor
 from fairlead.lab.up import Outcome, load_site, up
 from fairlead.model.errors import LabError
+
+_Result = TypeVar("_Result")
 
 
 class Silent:
@@ -60,7 +63,7 @@ class Lab:
 
     def up(self, progress: Progress | None = None) -> Outcome:
         """Make the lab, or mend it; a lab that runs is left as it is."""
-        return asyncio.run(up(self.spec, progress or Silent()))
+        return _run(up(self.spec, progress or Silent()))
 
     def down(self) -> Removed:
         """End and remove everything of the lab."""
@@ -85,22 +88,26 @@ class Lab:
         make_group(guests)
         return Host(name, holder, guests)
 
-    def stop(self, component: str, host: str | None = None) -> tuple[str, ...]:
+    def stop(self, component: str, host: str | None = None, *, kill: bool = False) -> tuple[str, ...]:
         """End a component (on all hosts, when it is one of theirs and no host is named); returns whole names.
 
-        It stays down until `start`, `restart` or `up`.
+        It stays down until `start`, `restart` or `up`. kill: at once, as a crash would.
         """
         with self._supervised() as (supervisor, components):
             chosen = _choose(components, component, host)
-            for one in reversed(chosen):
-                asyncio.run(supervisor.stop(one, wanted=False))
+
+            async def stop() -> None:
+                for one in reversed(chosen):
+                    await supervisor.stop(one, wanted=False, kill=kill)
+
+            _run(stop())
         return tuple(one.name for one in chosen)
 
     def start(self, component: str, host: str | None = None) -> tuple[str, ...]:
         """Start a component and wait until it is ready; one that runs is left."""
         with self._supervised() as (supervisor, components):
             chosen = _choose(components, component, host)
-            asyncio.run(self._start(supervisor, chosen))
+            _run(self._start(supervisor, chosen))
         return tuple(one.name for one in chosen)
 
     def restart(self, component: str, host: str | None = None) -> tuple[str, ...]:
@@ -113,7 +120,7 @@ class Lab:
                     await supervisor.stop(one)
                 await self._start(supervisor, chosen)
 
-            asyncio.run(restart())
+            _run(restart())
         return tuple(one.name for one in chosen)
 
     def neutron_calls(self, since: int = 0) -> list[dict[str, Any]]:
@@ -142,6 +149,16 @@ class Lab:
             manifest = load(self.paths)
             site = load_site(self.spec, manifest)
             yield Supervisor(site, ManifestFile(self.paths.manifest), manifest), dict(site.components())
+
+
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    # Called from inside an event loop, such as an asynchronous test's: this one needs a thread of its own.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def _choose(components: dict[str, Component], component: str, host: str | None) -> tuple[Component, ...]:

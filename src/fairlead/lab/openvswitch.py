@@ -50,5 +50,11 @@ def tunnel_warmup(peers: tuple[str, ...], datapath: Datapath) -> str:
     if datapath == "netdev":
         # The switch learns a neighbour for its tunnels from the answers it forwards to its own bridge.
         lines += [f"ovs-appctl tnl/neigh/aging {_LONGEST_NEIGHBOUR_AGE} >/dev/null"]
-        lines += [f"busybox ping -c 1 -W 5 {underlay_address(peer)} >/dev/null" for peer in peers]
+        lines += [_reach(str(underlay_address(peer))) for peer in peers]
     return "\n".join(lines) if peers else "true"
+
+
+def _reach(address: str) -> str:
+    """Ping until there is an answer: a switch that has just been started loses the first packets."""
+    attempt = f"busybox ping -c 1 -W 1 {address} >/dev/null"
+    return f"n=0; until {attempt}; do n=$((n + 1)); test $n -lt 10 || {{ echo {address} is silent >&2; exit 1; }}; done"

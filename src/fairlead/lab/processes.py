@@ -16,6 +16,9 @@ from fairlead.model.errors import LabError
 _DETACH = 'echo 0 >"$1" && shift && log=$1 && shift && { "$@" </dev/null >>"$log" 2>&1 & echo $!; }'
 _JOIN = 'echo 0 >"$1" && shift && exec "$@"'
 
+# Seconds a killed process may take to give its memory back.
+_TO_DIE = 10.0
+
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """An environment that owes nothing to the user's: no proxy, no PYTHON*, no OS_*."""
@@ -70,11 +73,12 @@ def is_alive(process: ProcessId | None) -> bool:
 
 
 def stop(process: ProcessId, patience: float) -> None:
-    """Ask a process to end, and after `patience` seconds make it."""
-    _signal(process, signal.SIGTERM)
-    if not wait_gone([process], patience):
+    """Ask a process to end and after `patience` seconds make it; at once when `patience` is 0."""
+    if patience:
+        _signal(process, signal.SIGTERM)
+    if not patience or not wait_gone([process], patience):
         _signal(process, signal.SIGKILL)
-        wait_gone([process], patience)
+        wait_gone([process], _TO_DIE)
 
 
 def kill_all(pids: Iterable[int]) -> None:

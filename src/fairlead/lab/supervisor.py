@@ -106,8 +106,7 @@ class Supervisor:
 
     async def _spawn(self, component: Component) -> ProcessId:
         environment = clean_environment(component.environment)
-        if component.tmp:
-            environment["TMPDIR"] = self._fresh_tmp(component)
+        environment["TMPDIR"] = self._fresh_tmp(component)
         if component.prepare:
             await self.run_in(component.place, component.prepare, purpose=f"preparing {component.name}")
         known = self.manifest.components.get(component.name, ComponentRecord())
@@ -134,13 +133,16 @@ class Supervisor:
         self.record(self.manifest.with_component(component.name, ComponentRecord(process)))
         return process
 
-    async def stop(self, component: Component, *, wanted: bool = True) -> None:
-        """End a component. `wanted` False says that it is to stay down until it is started again by name."""
+    async def stop(self, component: Component, *, wanted: bool = True, kill: bool = False) -> None:
+        """End a component.
+
+        wanted: False when it is to stay down until it is started again. kill: at once, as a crash would.
+        """
         record = self.manifest.components.get(component.name)
         if record is None or record.process is None:
             return
         self.record(self.manifest.with_component(component.name, replace(record, wanted=wanted)))
-        await asyncio.to_thread(stop, record.process, component.patience)
+        await asyncio.to_thread(stop, record.process, 0.0 if kill else component.patience)
 
     async def run_in(self, place: str, script: str, *, purpose: str) -> str:
         """Run a shell command in the fabric or on a host, as a member of the lab."""
@@ -161,12 +163,17 @@ class Supervisor:
         return group
 
     def _fresh_tmp(self, component: Component) -> str:
-        """A new TMPDIR, the former one gone: Neutron names files there by the pid of its parent and trusts them."""
+        """A new TMPDIR, the former one gone: Neutron names files there by the pid of its parent and trusts them.
+
+        Any user may write in it, as in /tmp: MariaDB isn't root.
+        """
         prefix = component.name.replace("/", "-") + "."
         self._site.paths.tmp.mkdir(parents=True, exist_ok=True)
         for former in self._site.paths.tmp.glob(prefix + "*"):
             shutil.rmtree(former, ignore_errors=True)
-        return tempfile.mkdtemp(prefix=prefix, dir=self._site.paths.tmp)
+        fresh = Path(tempfile.mkdtemp(prefix=prefix, dir=self._site.paths.tmp))
+        fresh.chmod(0o1777)
+        return str(fresh)
 
     def _listen(self, name: str) -> socket.socket:
         """A listening socket on this namespace's loopback, at the same service port at each start."""

@@ -23,9 +23,14 @@ from fairlead.model.errors import LabError
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What `up` did. `started` names what had to be started; empty when all ran already."""
+    """What `up` did.
+
+    started: names of what had to be started, none when all ran already. mended: whether the lab was up before, so that
+    the timings are those of that start.
+    """
 
     started: tuple[str, ...]
+    mended: bool
     timings: Timings
 
 
@@ -44,15 +49,17 @@ async def up(spec: LabSpec, progress: Progress) -> Outcome:
         supervisor = Supervisor(site, file, known or file.write(_intent(site)))
         absent = _absent(site, supervisor)
         if known is not None and known.state == "up" and not absent:
-            return Outcome((), read_timings(paths))
+            return Outcome((), mended=True, timings=read_timings(paths))
         supervisor.record(replace(supervisor.manifest, state="starting"))
         snapshot = snapshot_for(site.environment, spec.role)
         warm = snapshot.exists
         made = await run_stages(lab_stages(site, supervisor, snapshot), progress)
         supervisor.record(replace(supervisor.manifest, state="up"))
+        if known is not None and known.state == "up":
+            return Outcome(absent, mended=True, timings=read_timings(paths))
         timings = Timings(time.perf_counter() - began, warm, installed + made)
         write_timings(paths, timings)
-        return Outcome(absent, timings)
+        return Outcome(absent, mended=False, timings=timings)
 
 
 def load_site(spec: LabSpec, known: Manifest | None) -> Site:
