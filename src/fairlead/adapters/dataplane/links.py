@@ -8,7 +8,7 @@ import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from enum import Enum
 from typing import Any
 
 from fairlead.adapters.dataplane import netlink
@@ -17,15 +17,22 @@ from fairlead.adapters.dataplane.netlink import Answer, Link
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
 
-_IPV6_MINIMUM_MTU = 1280  # below it the kernel gives a device no IPv6 at all (RFC 8200, section 5)
+
+class Fit(Enum):
+    """How the devices on the host compare with what an attachment needs."""
+
+    ABSENT = "absent"
+    WRONG = "wrong"  # the pair is there and differs: to be made anew
+    READY = "ready"
+    AWAY = "away"  # the sandbox's end has moved to another namespace: nothing is left to make
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """What `ensure` found or made. made: the devices are new. away: the sandbox's end is in another namespace."""
+class Found:
+    """An attachment's devices. host is its marked end, None where there is none."""
 
-    made: bool
-    away: bool
+    fit: Fit
+    host: Link | None = None
 
 
 class Links:
@@ -37,50 +44,32 @@ class Links:
     def __init__(self, on_exchange: Callable[[int, float], None]) -> None:
         self._on_exchange = on_exchange
 
-    def ensure(self, attachment: Attachment) -> Pair:
-        """Bring about the attachment's pair: both MTUs, the MAC on the sandbox's end, the host's end up and marked.
+    def look(self, attachment: Attachment) -> Found:
+        """Compare the attachment's devices with what it needs.
 
-        A pair that differs is made again, unless its sandbox's end has moved away: then only the host's end is set.
-
-        Raises DataplaneError where the kernel refuses, or a device of that name is not this attachment's.
+        Raises DataplaneError where a device of that name is not this attachment's.
         """
         host, sandbox = self._find(attachment.host_device, attachment.sandbox_device)
         if host is None:
-            return self._make(attachment)
+            return Found(Fit.ABSENT)
         if host.alias != alias(attachment.id):
             raise _taken(attachment.host_device)
         if host.peer_away:
-            if not host.up or not _same_mtu(host, attachment):
-                self._do(netlink.bring_up(host.name, mtu=attachment.mtu))
-            return Pair(made=False, away=True)
-        if _as_wished(host, sandbox, attachment):
-            return Pair(made=False, away=False)
-        return self._make(attachment, instead_of=host)
+            return Found(Fit.AWAY, host)
+        return Found(Fit.READY if _as_wished(host, sandbox, attachment) else Fit.WRONG, host)
 
-    def remove(self, attachment_id: str) -> None:
-        """Delete the attachment's pair, wherever the sandbox's end is; fine where there is none.
+    def make(self, attachment: Attachment, found: Found) -> None:
+        """Make the pair, instead of the one that was found: both MTUs, the MAC, the host's end up and marked.
 
-        Raises DataplaneError.
+        Raises DataplaneError where the kernel refuses, or has a device of either name.
         """
-        (host,) = self._find(host_device(attachment_id))
-        if host is not None and host.alias == alias(attachment_id):
-            self._delete(host)
-
-    def marks(self) -> set[str]:
-        """Return the ids of all attachments that have a device of Fairlead's here. Raises DataplaneError."""
-        (answer,) = self._exchange(netlink.dump_veths())
-        _check(answer, "can't list the devices")
-        marks = (attachment_of_device(link.name, link.alias) for link in answer.links)
-        return {attachment_id for attachment_id in marks if attachment_id}
-
-    def _make(self, attachment: Attachment, instead_of: Link | None = None) -> Pair:
         name, peer, mtu = attachment.host_device, attachment.sandbox_device, attachment.mtu
         messages = [
             netlink.new_veth(name, peer, peer_mac=attachment.mac, mtu=mtu),
-            netlink.bring_up(name, alias=alias(attachment.id), no_ipv6_address=_has_ipv6(mtu)),
+            netlink.bring_up(name, alias=alias(attachment.id)),
         ]
-        if instead_of is not None:
-            messages.insert(0, netlink.delete_link(instead_of.index))
+        if found.host is not None:
+            messages.insert(0, netlink.delete_link(found.host.index))
         *_, made, marked = self._exchange(*messages)
         if made.error == errno.EEXIST:
             raise _taken(f"{name} or {peer}")
@@ -91,7 +80,38 @@ class Links:
             if host is not None:
                 self._delete(host)
             _check(marked, f"can't set up {name}")
-        return Pair(made=True, away=False)
+
+    def repair(self, attachment: Attachment, found: Found) -> None:
+        """Set the host's end up and to the MTU, where the other end has moved away and the pair can't be made anew."""
+        host = found.host
+        if host is not None and not (host.up and _same_mtu(host, attachment)):
+            (answer,) = self._exchange(netlink.bring_up(host.name, mtu=attachment.mtu))
+            _check(answer, f"can't set up {host.name}")
+
+    def is_away(self, attachment_id: str) -> bool:
+        """Say whether the sandbox's end is in another namespace. Raises DataplaneError."""
+        host = self._own(attachment_id)
+        return host is not None and host.peer_away
+
+    def remove(self, attachment_id: str) -> None:
+        """Delete the attachment's pair, wherever the sandbox's end is; fine where there is none.
+
+        Raises DataplaneError.
+        """
+        host = self._own(attachment_id)
+        if host is not None:
+            self._delete(host)
+
+    def marks(self) -> set[str]:
+        """Return the ids of all attachments that have a device of Fairlead's here. Raises DataplaneError."""
+        (answer,) = self._exchange(netlink.dump_veths())
+        _check(answer, "can't list the devices")
+        marks = (attachment_of_device(link.name, link.alias) for link in answer.links)
+        return {attachment_id for attachment_id in marks if attachment_id}
+
+    def _own(self, attachment_id: str) -> Link | None:
+        (host,) = self._find(host_device(attachment_id))
+        return host if host is not None and host.alias == alias(attachment_id) else None
 
     def _find(self, *names: str) -> list[Link | None]:
         found: list[Link | None] = []
@@ -112,10 +132,6 @@ class Links:
         ]
         if refused:
             raise DataplaneError(f"the kernel does not delete {'; '.join(refused)}")
-
-    def _do(self, message: Any) -> None:
-        (answer,) = self._exchange(message)
-        _check(answer, "can't set up the host's end of a pair")
 
     def _exchange(self, *messages: Any) -> list[Answer]:
         started = time.perf_counter()
@@ -139,10 +155,6 @@ def _as_wished(host: Link, sandbox: Link | None, attachment: Attachment) -> bool
 
 def _same_mtu(link: Link, attachment: Attachment) -> bool:
     return attachment.mtu in (0, link.mtu)
-
-
-def _has_ipv6(mtu: int) -> bool:
-    return (mtu == 0 or mtu >= _IPV6_MINIMUM_MTU) and Path("/proc/sys/net/ipv6").exists()
 
 
 def _taken(name: str) -> DataplaneError:

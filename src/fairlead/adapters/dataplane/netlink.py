@@ -26,7 +26,6 @@ _RECEIVE_BYTES = 65536  # the kernel never puts more into one datagram of a dump
 _TIMEOUT_S = 10.0  # an answer takes microseconds; this only bounds a kernel that is stuck
 _SOL_NETLINK, _NETLINK_EXT_ACK = 270, 11  # linux/netlink.h: send the reason in words with a refusal
 _SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
-_ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +79,13 @@ def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Any:
     return _message(RTM_NEWLINK, _ACKED | NLM_F_CREATE | NLM_F_EXCL, attributes)
 
 
-def bring_up(name: str, *, alias: str = "", mtu: int = 0, no_ipv6_address: bool = False) -> Any:
-    """Set a device up. With no_ipv6_address it never makes itself an address, link-local or other."""
+def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Any:
+    """Set a device up; alias empty and mtu 0 leave those as they are."""
     attributes: list[tuple[str, Any]] = [("IFLA_IFNAME", name)]
     if alias:
         attributes.append(("IFLA_IFALIAS", alias))
     if mtu:
         attributes.append(("IFLA_MTU", mtu))
-    if no_ipv6_address:
-        mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
-        attributes.append(("IFLA_AF_SPEC", {"attrs": [("AF_INET6", mode)]}))
     message = _message(RTM_NEWLINK, _ACKED, attributes)
     message["flags"] = message["change"] = IFF_UP
     return message

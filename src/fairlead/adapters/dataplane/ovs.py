@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fairlead.adapters.dataplane import rows
-from fairlead.adapters.dataplane.links import Links, Pair
+from fairlead.adapters.dataplane import hoststack, rows
+from fairlead.adapters.dataplane.links import Fit, Found, Links
 from fairlead.adapters.dataplane.offload import disable_checksum_offload
 from fairlead.adapters.dataplane.ovsdb import Ovsdb
-from fairlead.adapters.dataplane.rows import InterfaceState
+from fairlead.adapters.dataplane.rows import InterfaceState, SwitchState
 from fairlead.adapters.dataplane.turns import Turns
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError, FairleadError, WiringTimeout
@@ -28,8 +28,8 @@ _NETLINK_THREADS = 4
 class Step:
     """One step of the adapter's work, for metrics.
 
-    name: `netlink` (count is messages), `offload` (devices), `transaction` (1: one OVSDB transaction committed),
-    `wiring` (1: the wait for ovn-installed). seconds is the step's own time.
+    name: `netlink` (count is messages), `host stack` (settings), `offload` (devices), `transaction` (1: one OVSDB
+    transaction committed), `wiring` (1: the wait for ovn-installed). seconds is the step's own time.
     """
 
     name: str
@@ -78,20 +78,13 @@ class OvsDataplane:
         has. Raises SwitchUnavailable, DataplaneError and WiringTimeout.
         """
         async with self._turns.turn(attachment.id):
-            datapath = await self._ovsdb.run(rows.datapath(self._bridge))
-            away = False
+            found = await self._in_thread(lambda: self._links.look(attachment))
+            switch = await self._ovsdb.run(rows.look(attachment, self._bridge))
             try:
-                pair = await self._in_thread(lambda: self._links.ensure(attachment))
-                away = pair.away
-                if datapath == "netdev":
-                    await self._in_thread(lambda: self._offload(attachment, pair))
-                await self._plug(attachment, pair)
+                await self._make(attachment, found, switch)
+                await self._plug(attachment)
             except BaseException as error:
-                if not away:
-                    try:
-                        await self._remove(attachment.id)
-                    except FairleadError as left:
-                        error.add_note(f"and cleaning up failed: {left}")
+                await self._undo(attachment.id, error)
                 raise
 
     async def remove(self, attachment_id: str) -> None:
@@ -134,9 +127,28 @@ class OvsDataplane:
         await self._ovsdb.close()
         self._threads.shutdown(wait=False)
 
-    async def _plug(self, attachment: Attachment, pair: Pair) -> None:
+    async def _make(self, attachment: Attachment, found: Found, switch: SwitchState) -> None:
+        if found.fit is Fit.AWAY:
+            await self._in_thread(lambda: self._links.repair(attachment, found))
+        elif found.fit is not Fit.READY:
+            await self._free_name(attachment, switch)
+            await self._in_thread(lambda: self._links.make(attachment, found))
+        await self._in_thread(lambda: self._settle(attachment, found.fit, switch.datapath))
+
+    async def _free_name(self, attachment: Attachment, switch: SwitchState) -> None:
+        """Wait until ovs-vswitchd holds no earlier device of the name.
+
+        In user space it reads through a socket on the device, and keeps that one where it sees a port go and come
+        back at once: the new device would be in the switch, and no packet would pass.
+        """
+        if switch.has_port:
+            await self._ovsdb.run(rows.unplug(attachment.id))
+            switch = await self._ovsdb.run(rows.look(attachment, self._bridge))
+        await self._ovsdb.configured(switch.configuration)
+
+    async def _plug(self, attachment: Attachment) -> None:
         with self._ovsdb.watch(attachment.host_device) as watch:
-            plugged = await self._ovsdb.plug(rows.plug(attachment, self._bridge, device_is_new=pair.made))
+            plugged = await self._ovsdb.plug(rows.plug(attachment, self._bridge))
             started = time.perf_counter()
             try:
                 async with asyncio.timeout(self._wiring_timeout):
@@ -152,11 +164,23 @@ class OvsDataplane:
             lambda: self._in_thread(lambda: self._links.remove(attachment_id)),
         )
 
-    def _offload(self, attachment: Attachment, pair: Pair) -> None:
-        ends = (attachment.host_device,) if pair.away else (attachment.host_device, attachment.sandbox_device)
+    async def _undo(self, attachment_id: str, error: BaseException) -> None:
+        """Take back what a failed apply made; a container that has its end already keeps what it has."""
+        try:
+            if not await self._in_thread(lambda: self._links.is_away(attachment_id)):
+                await self._remove(attachment_id)
+        except FairleadError as left:
+            error.add_note(f"and cleaning up failed: {left}")
+
+    def _settle(self, attachment: Attachment, fit: Fit, datapath: str) -> None:
         started = time.perf_counter()
-        disable_checksum_offload(*ends)
-        self._on_step(Step("offload", time.perf_counter() - started, len(ends)))
+        written = hoststack.keep_off(attachment.host_device)
+        self._on_step(Step("host stack", time.perf_counter() - started, written))
+        if datapath == "netdev":
+            ends = (attachment.host_device,) if fit is Fit.AWAY else (attachment.host_device, attachment.sandbox_device)
+            started = time.perf_counter()
+            disable_checksum_offload(*ends)
+            self._on_step(Step("offload", time.perf_counter() - started, len(ends)))
 
     def _not_wired(self, attachment: Attachment, seen: InterfaceState) -> WiringTimeout:
         limit = f"within {self._wiring_timeout:g} s"
@@ -174,7 +198,13 @@ class OvsDataplane:
         )
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        """Run a blocking call, always to its end: what comes after a cancelled one must find it done."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
 
 async def _try_all(what: str, *parts: Callable[[], Awaitable[object]]) -> None:

@@ -2,41 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from uuid import UUID
 
+from fairlead.adapters.dataplane.news import News, Report, Watch
 from fairlead.adapters.dataplane.rows import Change, InterfaceState, T
 from fairlead.model.errors import DataplaneError, FairleadError, SwitchUnavailable
 
 if TYPE_CHECKING:
     from fairlead.adapters.dataplane.replica import Call, Replica
-
-
-class Watch:
-    """What is learnt of the Interfaces of one name, row by row: a name may be plugged anew, a row never."""
-
-    def __init__(self) -> None:
-        self._states: dict[UUID, InterfaceState] = {}
-        self._changed = asyncio.Event()
-
-    def put(self, state: InterfaceState) -> None:
-        """Take note of a row's newest state."""
-        self._states[state.row] = state
-        self._changed.set()
-
-    def get(self, plugged: InterfaceState) -> InterfaceState:
-        """Return the newest state of the row that a plug resulted in."""
-        return self._states.get(plugged.row, plugged)
-
-    async def installed(self, plugged: InterfaceState) -> None:
-        """Return when ovn-controller has put that row's flows in place."""
-        while not self.get(plugged).installed:
-            self._changed.clear()
-            await self._changed.wait()
 
 
 class Ovsdb:
@@ -52,8 +29,7 @@ class Ovsdb:
         self._on_transaction = on_transaction
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fairlead-ovsdb")
         self._replica: Replica | None = None
-        self._connected = asyncio.Event()
-        self._watches: dict[str, Watch] = {}
+        self._news = News()
 
     async def run(self, change: Change[T]) -> T:
         """Make a change in one transaction, waiting for the connection where it is down.
@@ -69,14 +45,23 @@ class Ovsdb:
         call = await self._call(change)
         return replace(call.result, row=call.permanent(call.result.row))
 
-    @contextmanager
-    def watch(self, interface: str) -> Iterator[Watch]:
+    def watch(self, interface: str) -> AbstractContextManager[Watch]:
         """Watch the Interfaces of a name; begin before the change whose effect is awaited."""
-        watch = self._watches[interface] = Watch()
+        return self._news.watch(interface)
+
+    async def configured(self, number: int) -> None:
+        """Return when ovs-vswitchd has brought about the configuration of that number, and let go of what it held.
+
+        Raises SwitchUnavailable after the timeout.
+        """
         try:
-            yield watch
-        finally:
-            del self._watches[interface]
+            async with asyncio.timeout(self._timeout):
+                await self._news.configured(number)
+        except TimeoutError as error:
+            raise SwitchUnavailable(
+                "ovs-vswitchd does not follow its database",
+                remedy="start it with `systemctl start openvswitch-switch`",
+            ) from error
 
     async def close(self) -> None:
         """Disconnect. The object can't be used afterwards."""
@@ -91,11 +76,11 @@ class Ovsdb:
         try:
             async with asyncio.timeout(self._timeout):
                 while True:
-                    self._connected.clear()
+                    connected = self._news.expect_connection()
                     call = await loop.run_in_executor(self._executor, self._blocking_call, loop, change, deadline)
                     if call is not None:
                         return call
-                    await self._connected.wait()
+                    await connected.wait()
         except TimeoutError as error:
             raise self._silent() from error
 
@@ -110,8 +95,7 @@ class Ovsdb:
                 self._replica = Replica(
                     self._remote,
                     self._timeout,
-                    on_connected=lambda: _tell(loop, self._connected.set),
-                    on_interface=lambda state: _tell(loop, self._learn, state),
+                    report=lambda report: _tell(loop, self._news.take, report),
                 )
             started = time.perf_counter()
             call = self._replica.call(change, deadline)
@@ -127,11 +111,6 @@ class Ovsdb:
             raise DataplaneError(f"Open vSwitch's database refuses the change: {error}") from error
         return call
 
-    def _learn(self, state: InterfaceState) -> None:
-        watch = self._watches.get(state.name)
-        if watch is not None:
-            watch.put(state)
-
     def _disconnect(self) -> None:
         if self._replica is not None:
             self._replica.close()
@@ -144,6 +123,6 @@ class Ovsdb:
         )
 
 
-def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, take: Callable[[Report], None], report: Report) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-        loop.call_soon_threadsafe(callback, *arguments)
+        loop.call_soon_threadsafe(take, report)

@@ -14,7 +14,8 @@ from ovsdbapp.backend.ovs_idl.command import BaseCommand
 from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
-from fairlead.adapters.dataplane.rows import Change, InterfaceState, T, interface_state
+from fairlead.adapters.dataplane.news import Configured, Connected, Report
+from fairlead.adapters.dataplane.rows import Change, T, interface_state
 from fairlead.adapters.dataplane.schema import SCHEMA
 
 _BACKOFF_MS = 1000  # the least that ovs allows; its default grows to 8 s, longer than a container's start may wait
@@ -59,15 +60,12 @@ class Call(BaseCommand, Generic[T]):  # type: ignore[misc]  # ovsdbapp's types a
 class _Replica(OvsdbIdl):  # type: ignore[misc]  # ovsdbapp's types are unknown
     """The replica of SCHEMA's tables, reporting what it learns."""
 
-    def __init__(
-        self, remote: str, on_connected: Callable[[], None], on_interface: Callable[[InterfaceState], None]
-    ) -> None:
+    def __init__(self, remote: str, report: Callable[[Report], None]) -> None:
         helper = SchemaHelper(schema_json=SCHEMA)
         helper.register_all()
         super().__init__(remote, helper)
         self._session.reconnect.set_backoff(_BACKOFF_MS, _BACKOFF_MS)
-        self._on_connected = on_connected
-        self._on_interface = on_interface
+        self._report = report
         for table in ("Bridge", "Port", "Interface"):
             self.index_create(table, "name").add_column("name")
 
@@ -82,27 +80,27 @@ class _Replica(OvsdbIdl):  # type: ignore[misc]  # ovsdbapp's types are unknown
         before = self.in_step
         changed = super().run()
         if self.in_step and not before:
-            self._on_connected()
+            self._report(Connected())
         return changed
 
     def notify(self, event: str, row: Any, updates: Any = None) -> None:  # noqa: ARG002
-        """Report an Interface that is new or changed."""
-        if row._table.name == "Interface" and event != ROW_DELETE:
-            self._on_interface(interface_state(row))
+        """Report an Interface that is new or changed, and the configuration that ovs-vswitchd has brought about."""
+        table = row._table.name
+        if table == "Open_vSwitch":
+            self._report(Configured(row.cur_cfg))
+        elif table == "Interface" and event != ROW_DELETE:
+            self._report(interface_state(row))
 
 
 class Replica:
     """A running connection with its thread. Its calls block; make them from one thread."""
 
-    def __init__(
-        self,
-        remote: str,
-        timeout: float,
-        on_connected: Callable[[], None],
-        on_interface: Callable[[InterfaceState], None],
-    ) -> None:
-        """Connect and wait for the first contents; raises ovsdbapp's TimeoutException after timeout seconds."""
-        self._connection = Connection(_Replica(remote, on_connected, on_interface), timeout)
+    def __init__(self, remote: str, timeout: float, report: Callable[[Report], None]) -> None:
+        """Connect and wait for the first contents; raises ovsdbapp's TimeoutException after timeout seconds.
+
+        report is called in the connection's thread.
+        """
+        self._connection = Connection(_Replica(remote, report), timeout)
         self._timeout = timeout
         self._connection.start()
 

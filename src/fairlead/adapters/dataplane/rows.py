@@ -42,6 +42,19 @@ class InterfaceState:
         return self.external_ids.get("ovn-installed") == "true"
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchState:
+    """How the switch stands with an attachment.
+
+    datapath: `system` or `netdev`. configuration: the number (`next_cfg`) of the newest one that ovs-vswitchd has been
+    asked to bring about.
+    """
+
+    datapath: str
+    has_port: bool
+    configuration: int
+
+
 def interface_state(row: Any) -> InterfaceState:
     """Copy an Interface row out of the replica."""
     return InterfaceState(
@@ -53,11 +66,25 @@ def interface_state(row: Any) -> InterfaceState:
     )
 
 
-def plug(attachment: Attachment, bridge: str, *, device_is_new: bool) -> Change[InterfaceState]:
+def look(attachment: Attachment, bridge: str) -> Change[SwitchState]:
+    """Read how the switch stands with an attachment; the change raises SwitchUnavailable without the bridge."""
+
+    def change(tables: Tables, _transaction: Any) -> SwitchState:
+        switch = _open_vswitch(tables)
+        return SwitchState(
+            datapath=_datapath(_bridge(tables, bridge)),
+            has_port=_named(tables, "Port", attachment.host_device) is not None,
+            configuration=switch.next_cfg,
+        )
+
+    return change
+
+
+def plug(attachment: Attachment, bridge: str) -> Change[InterfaceState]:
     """Give the attachment its Port and Interface on the bridge; the result is the Interface as it then is.
 
-    A row that is as wished stays. One that is not, or that described a device which has been made anew, is replaced
-    in the same transaction: a fresh row carries no `ovn-installed` of an earlier plug.
+    A row that is as wished stays. One that is not is replaced in the same transaction: a fresh row carries no
+    `ovn-installed` of an earlier plug.
 
     The change raises SwitchUnavailable without the bridge, DataplaneError where another's port has the name.
     """
@@ -80,7 +107,7 @@ def plug(attachment: Attachment, bridge: str, *, device_is_new: bool) -> Change[
                     f"Open vSwitch has a port {attachment.host_device} that is not this attachment's",
                     remedy=f"`ovs-vsctl del-port {attachment.host_device}` if nothing needs it",
                 )
-            if not device_is_new and found in switch.ports and wanted.items() <= interface.external_ids.items():
+            if found in switch.ports and wanted.items() <= interface.external_ids.items():
                 return interface_state(interface)
             _drop(tables, found)
         interface = transaction.insert(tables["Interface"])
@@ -104,6 +131,7 @@ def unplug(attachment_id: str) -> Change[None]:
         port = _named(tables, "Port", device)
         if port is not None and _marks(port) == {attachment_id}:
             _drop(tables, port)
+            _number(tables)
 
     return change
 
@@ -131,11 +159,6 @@ def host_view(bridge: str) -> Change[HostView]:
         )
 
     return change
-
-
-def datapath(bridge: str) -> Change[str]:
-    """Read whether the bridge's packets go through the kernel (`system`) or user space (`netdev`)."""
-    return lambda tables, _transaction: _datapath(_bridge(tables, bridge))
 
 
 def _datapath(switch: Any) -> str:
@@ -175,3 +198,8 @@ def _drop(tables: Tables, port: Any) -> None:
     for interface in port.interfaces:
         interface.delete()
     port.delete()
+
+
+def _number(tables: Tables) -> None:
+    """Number the configuration, so that `cur_cfg` shows when ovs-vswitchd has let go of the devices."""
+    _open_vswitch(tables).increment("next_cfg")

@@ -12,7 +12,15 @@ SCHEMA: Final[dict[str, Any]] = {
     "name": "Open_vSwitch",
     "version": "8.0.0",
     "tables": {
-        "Open_vSwitch": {"columns": {"external_ids": _STRING_MAP}, "isRoot": True, "maxRows": 1},
+        "Open_vSwitch": {
+            "columns": {
+                "external_ids": _STRING_MAP,
+                "next_cfg": {"type": "integer"},
+                "cur_cfg": {"type": "integer"},
+            },
+            "isRoot": True,
+            "maxRows": 1,
+        },
         "Bridge": {
             "columns": {
                 "name": {"type": "string", "mutable": False},
