@@ -1,7 +1,6 @@
 """Control groups: the one mark a process can't shake off, so what a lab started is known by its group."""
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,24 +46,18 @@ class CgroupTree:
         """Pids of all that is in the lab, containers included."""
         return tuple(sorted({pid for folder in self.folders() for pid in members(folder)}))
 
-    def remove(self, patience: float = 5.0) -> tuple[str, ...]:
+    def remove(self) -> tuple[str, ...]:
         """Remove the lab's groups in every hierarchy, and `fairlead` when no other lab is in it.
 
-        The kernel keeps a group busy for a moment after its last process ended: waits up to `patience` seconds.
-        Returns the groups that are left.
+        Returns the groups that are left: the kernel keeps a group busy for a moment after its last process ended.
         """
-        limit = time.monotonic() + patience
-        while True:
-            left = [str(folder) for folder in self.folders() if not _remove_tree(folder)]
-            if not left or time.monotonic() > limit:
-                break
-            time.sleep(0.02)
+        left = tuple(str(folder) for folder in self.folders() if not _remove_tree(folder))
         for folder in self.folders():
             try:
                 folder.parent.rmdir()
             except OSError:  # another lab's, or never made
                 continue
-        return tuple(left)
+        return left
 
 
 def cgroup_tree(name: str, mount: Path = _MOUNT) -> CgroupTree:

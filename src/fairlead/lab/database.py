@@ -14,10 +14,9 @@ from pathlib import Path
 import msgspec
 
 from fairlead.lab import commands
-from fairlead.lab.manifest import ProcessId
+from fairlead.lab.host import Host
 from fairlead.lab.packages import find_program
 from fairlead.lab.paths import CACHE_ROOT
-from fairlead.lab.processes import clean_environment, entering
 from fairlead.lab.settings import KEYSTONE_URL, NEUTRON_URL, Secrets
 from fairlead.lab.spec import Role
 
@@ -74,7 +73,7 @@ def write_secrets(file: Path, values: Secrets) -> None:
     file.write_text(json.dumps(asdict(values)))
 
 
-async def prepare(fabric: ProcessId, keys: Path, snapshot: Snapshot) -> None:
+async def prepare(fabric: Host, keys: Path, snapshot: Snapshot) -> None:
     """Fill MariaDB's data folder (on the fabric's tmpfs) from the snapshot, or with MariaDB's own empty databases."""
     keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     if snapshot.exists:
@@ -90,7 +89,7 @@ async def prepare(fabric: ProcessId, keys: Path, snapshot: Snapshot) -> None:
         )
     # MariaDB gives up root for its own user, which must be able to make its socket here.
     script += f" && printf %s '{_INIT_SQL}' >{MYSQL}/init.sql && chown mysql {MYSQL}"
-    await commands.run(entering(fabric, ["sh", "-c", script]), purpose="preparing the databases")
+    await commands.run(fabric.command(["sh", "-c", script]), purpose="preparing the databases")
 
 
 def keystone_seed(conf: Path, values: Secrets, role: Role) -> bytes:
@@ -99,27 +98,27 @@ def keystone_seed(conf: Path, values: Secrets, role: Role) -> bytes:
     return json.dumps({"config": str(conf), "role": role, **urls, **asdict(values)}).encode()
 
 
-async def seed_keystone(fabric: ProcessId, python: Path, seed: bytes, log: Path) -> None:
+async def seed_keystone(fabric: Host, python: Path, seed: bytes, log: Path) -> None:
     """Make Keystone's schema and keys, its first users, and demo's application credential."""
     script = resources.files("fairlead.lab.services").joinpath("seed_keystone.py")
     await commands.run(
-        entering(fabric, [str(python), str(script)]), purpose="making Keystone's database", stdin=seed, log=log
+        fabric.command([str(python), str(script)]), purpose="making Keystone's database", stdin=seed, log=log
     )
 
 
-async def migrate_neutron(fabric: ProcessId, python: Path, conf: Path, log: Path) -> None:
+async def migrate_neutron(fabric: Host, python: Path, conf: Path, log: Path) -> None:
     """Bring Neutron's empty database to its newest schema, data migrations included."""
     manage = [str(python), str(python.with_name("neutron-db-manage")), "--config-file", str(conf), "upgrade", "heads"]
-    await commands.run(entering(fabric, manage), purpose="making Neutron's database", log=log)
+    await commands.run(fabric.command(manage), purpose="making Neutron's database", log=log)
 
 
-async def copy_aside(fabric: ProcessId) -> None:
+async def copy_aside(fabric: Host) -> None:
     """Copy MariaDB's data folder, MariaDB being stopped."""
     script = f"rm -rf {MYSQL}/copy && mkdir {MYSQL}/copy && cp -a {DATADIR} {MYSQL}/copy/"
-    await commands.run(entering(fabric, ["sh", "-c", script]), purpose="copying the databases")
+    await commands.run(fabric.command(["sh", "-c", script]), purpose="copying the databases")
 
 
-async def pack(fabric: ProcessId, keys: Path, values: Secrets, snapshot: Snapshot) -> None:
+async def pack(fabric: Host, keys: Path, values: Secrets, snapshot: Snapshot) -> None:
     """Make the snapshot from the copy, keys and passwords, all at once or not at all; the copy goes."""
     snapshot.path.parent.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(prefix=".half-", dir=snapshot.path.parent))
@@ -129,9 +128,8 @@ async def pack(fabric: ProcessId, keys: Path, values: Secrets, snapshot: Snapsho
             f" && tar -C {keys} -czf {half}/keys.tar.gz ."
         )
         await commands.run(
-            entering(fabric, ["sh", "-c", script]),
+            fabric.command(["sh", "-c", script]),
             purpose="keeping a snapshot of the databases",
-            environment=clean_environment(),
         )
         write_secrets(half / "secrets.json", values)
         try:

@@ -36,38 +36,37 @@ def down(paths: LabPaths) -> Removed:
         manifest = file.read()
         if manifest is not None:
             manifest = file.write(replace(manifest, state="stopping"))
-        cgroups = cgroup_tree(paths.name)
-        killed = _end_processes(cgroups, _recorded(manifest))
+        killed = _end(cgroup_tree(paths.name), _recorded(manifest))
         held = _holding(manifest)
         if held:
             raise LabError(
                 f"processes {', '.join(map(str, held))} are in the lab's namespaces and not the lab's",
                 remedy="end them, then `fairlead lab down` again",
             )
-        left = cgroups.remove()
-        if left:
-            raise LabError(f"these cgroups would not go: {', '.join(left)}", remedy="see what is in their cgroup.procs")
         # The state goes last: while anything is left there is a manifest to tell of it.
-        shutil.rmtree(paths.data, ignore_errors=False) if paths.data.exists() else None
+        if paths.data.exists():
+            shutil.rmtree(paths.data)
         shutil.rmtree(paths.run)
     for root in (paths.data_root, paths.data_root.parent, paths.run_root, paths.run_root.parent):
         _remove_if_empty(root)
     return Removed(killed, time.monotonic() - began)
 
 
-def _end_processes(cgroups: CgroupTree, recorded: tuple[ProcessId, ...]) -> int:
-    """Kill until nothing is left, since what is being killed may still start something."""
+def _end(cgroups: CgroupTree, recorded: tuple[ProcessId, ...]) -> int:
+    """Kill all of the lab and remove its cgroups, until there is no group left to start anything in.
+
+    Both again and again, since what is being killed may still start something. Returns how many were killed.
+    """
     limit = time.monotonic() + _PATIENCE
     seen: set[int] = set()
     while True:
         members = {*cgroups.processes(), *(process.pid for process in recorded if is_alive(process))}
-        members |= descendants(members)
-        members = {pid for pid in members if start_time(pid) is not None}
-        if not members:
+        members |= {pid for pid in descendants(members) if start_time(pid) is not None}
+        if not members and not cgroups.remove():
             return len(seen)
         if time.monotonic() > limit:
             raise LabError(
-                f"processes {', '.join(map(str, sorted(members)))} would not end",
+                f"these would not end: processes {sorted(members)}, cgroups {', '.join(cgroups.remove()) or 'none'}",
                 remedy="see `ps`, then `fairlead lab down` again",
             )
         seen |= members

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -107,29 +108,36 @@ def load(paths: LabPaths) -> Manifest:
 
 
 @contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str, patience: float = 2.0) -> Iterator[None]:
     """Hold a lab's folder for one command; raises LabError when another command works on the lab.
 
-    The lock is on the folder itself, so that nothing is left when `down` removes it.
+    The lock is on the folder itself, so that nothing is left when `down` removes it. A command that was killed may
+    hold it a moment longer, in a child it had just forked: so it is tried for `patience` seconds.
     """
+    limit = time.monotonic() + patience
     while True:
         folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         try:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
+        except FileNotFoundError:  # removed by a `down` since
             continue
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LabError(
-                    f"another command is at work on lab {name!r}", remedy="wait for it to end, or interrupt it"
-                ) from None
-            if _same(handle, folder):
+            if _lock(handle) and _same(handle, folder):
                 yield
                 return
         finally:
             os.close(handle)
+        if time.monotonic() > limit:
+            raise LabError(f"another command is at work on lab {name!r}", remedy="wait for it to end, or interrupt it")
+        time.sleep(0.02)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _same(handle: int, folder: Path) -> bool:

@@ -2,12 +2,13 @@
 
 import asyncio
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.lab import commands
-from fairlead.lab.manifest import NamespaceRecord, ProcessId
-from fairlead.lab.processes import clean_environment, entering, is_alive, spawn
+from fairlead.lab.host import Host
+from fairlead.lab.manifest import NamespaceRecord
+from fairlead.lab.processes import clean_environment, is_alive, program, spawn
+from fairlead.lab.readiness import last_line
 from fairlead.lab.spec import FABRIC, FABRIC_ADDRESS, UNDERLAY, underlay_address
 from fairlead.model.errors import LabError
 
@@ -28,6 +29,7 @@ ip link set lo up
 """
 
 _ETC = """
+rm -rf {upper} {work}
 mkdir -p {upper} {work}
 mount -t overlay -o lowerdir=/etc,upperdir={upper},workdir={work} overlay /etc
 rm -rf /etc/docker /etc/openstack /etc/fairlead
@@ -43,65 +45,59 @@ ip link set underlay up
 """
 
 
-@dataclass(frozen=True, slots=True)
-class NamespaceMaker:
-    """Makes the namespaces of one lab."""
+async def hold(name: str, cgroup: Path, log: Path) -> NamespaceRecord:
+    """Start, in a cgroup, the process that holds fresh namespaces for the fabric or a host; raises LabError."""
+    argv = ["unshare", "--mount", "--net", "--uts", "--", "sleep", "infinity"]
+    holder = spawn(argv, cgroup=cgroup, log=log, environment=clean_environment())
+    for _ in range(1000):
+        # The name changes at exec, which is after all namespaces are made.
+        if program(holder.pid) == "sleep":
+            return NamespaceRecord(holder, namespace_number(holder.pid, "net"), namespace_number(holder.pid, "mnt"))
+        if not is_alive(holder):
+            break
+        await asyncio.sleep(0.002)
+    raise LabError(
+        f"can't make namespaces for {name}: {last_line(log)}",
+        remedy="a lab needs root with CAP_SYS_ADMIN, and a kernel with network, mount and UTS namespaces",
+    )
 
-    cgroup: Path
-    log: Path
 
-    async def hold(self, name: str) -> NamespaceRecord:
-        """Start the process that holds fresh namespaces for the fabric or a host."""
-        argv = ["unshare", "--mount", "--net", "--uts", "--", "sleep", "infinity"]
-        holder = spawn(argv, cgroup=self.cgroup, log=self.log, environment=clean_environment())
-        ours = namespace_number(1, "net"), namespace_number(1, "mnt")
-        for _ in range(1000):
-            if not is_alive(holder):
-                break
-            net, mnt = namespace_number(holder.pid, "net"), namespace_number(holder.pid, "mnt")
-            # The name changes at exec, which is after all namespaces are made.
-            if (net, mnt) != ours and Path(f"/proc/{holder.pid}/comm").read_text().strip() == "sleep":
-                return NamespaceRecord(holder, net, mnt)
-            await asyncio.sleep(0.002)
-        lines = self.log.read_text(errors="replace").splitlines()
-        raise LabError(
-            f"can't make namespaces for {name}: {lines[-1] if lines else 'unshare did not answer'}",
-            remedy="a lab needs root with CAP_SYS_ADMIN, and a kernel with network, mount and UTS namespaces",
-        )
+async def furnish_fabric(fabric: Host) -> None:
+    """Give the fabric its private /run and /sys and the bridge of the underlay."""
+    script = _PRIVATE.format(hostname=FABRIC) + _BRIDGE.format(address=f"{FABRIC_ADDRESS}/{UNDERLAY.prefixlen}")
+    await commands.run(fabric.command(["sh", "-c", script]), purpose="setting up the fabric")
 
-    async def furnish_fabric(self, holder: ProcessId) -> None:
-        """Give the fabric its private /run and /sys and the bridge of the underlay."""
-        script = _PRIVATE.format(hostname=FABRIC) + _BRIDGE.format(address=f"{FABRIC_ADDRESS}/{UNDERLAY.prefixlen}")
-        await commands.run(entering(holder, ["sh", "-c", script]), purpose="setting up the fabric")
 
-    async def furnish_host(self, name: str, holder: ProcessId, folder: Path, hosts_file: str) -> None:
-        """Give a host its private /run, /sys and /etc. The upper side of /etc is below `folder`."""
-        script = _PRIVATE.format(hostname=name) + _ETC.format(
-            hostname=name,
-            hosts=shlex.quote(hosts_file),
-            upper=shlex.quote(str(folder / "etc")),
-            work=shlex.quote(str(folder / "etc-work")),
-        )
-        await commands.run(entering(holder, ["sh", "-c", script]), purpose=f"setting up {name}")
+async def furnish_host(host: Host, folder: Path, hosts_file: str) -> None:
+    """Give a host its private /run, /sys and /etc. The upper side of /etc is below `folder`."""
+    script = _PRIVATE.format(hostname=host.name) + _ETC.format(
+        hostname=host.name,
+        hosts=shlex.quote(hosts_file),
+        upper=shlex.quote(str(folder / "etc")),
+        work=shlex.quote(str(folder / "etc-work")),
+    )
+    await commands.run(host.command(["sh", "-c", script]), purpose=f"setting up {host.name}")
 
-    async def wire(self, name: str, host: ProcessId, fabric: ProcessId, *, offload: bool) -> None:
-        """Connect a host's eth0 to the bridge of the underlay.
 
-        Without `offload` checksums are computed in software at both ends: a userspace datapath puts a frame in a
-        tunnel as it is, and a checksum the sender left to hardware would never be filled in.
-        """
-        quiet = "" if offload else "ethtool -K {device} tx off >/dev/null\n"
-        outer = f"""
-            set -e
-            ip link add {name} type veth peer name eth0 netns {host.pid}
-            ip link set {name} master underlay up
-            {quiet.format(device=name)}"""
-        inner = f"""
-            set -e
-            ip link set eth0 up
-            {quiet.format(device="eth0")}"""
-        await commands.run(entering(fabric, ["sh", "-c", outer]), purpose=f"wiring {name} to the underlay")
-        await commands.run(entering(host, ["sh", "-c", inner]), purpose=f"wiring {name} to the underlay")
+async def wire(host: Host, fabric: Host, *, offload: bool) -> None:
+    """Connect a host's eth0 to the bridge of the underlay.
+
+    Without `offload` checksums are computed in software at both ends: a userspace datapath puts a frame in a tunnel as
+    it is, and a checksum the sender left to hardware would never be filled in.
+    """
+    quiet = "" if offload else "ethtool -K {device} tx off >/dev/null\n"
+    outer = f"""
+        set -e
+        ip link delete {host.name} 2>/dev/null || true
+        ip link add {host.name} type veth peer name eth0 netns {host.holder.pid}
+        ip link set {host.name} master underlay up
+        {quiet.format(device=host.name)}"""
+    inner = f"""
+        set -e
+        ip link set eth0 up
+        {quiet.format(device="eth0")}"""
+    await commands.run(fabric.command(["sh", "-c", outer]), purpose=f"wiring {host.name} to the underlay")
+    await commands.run(host.command(["sh", "-c", inner]), purpose=f"wiring {host.name} to the underlay")
 
 
 def namespace_number(pid: int, kind: str) -> int:

@@ -67,6 +67,14 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def program(pid: int) -> str:
+    """The short name of what a process runs; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def is_alive(process: ProcessId | None) -> bool:
     """Whether exactly this process still runs."""
     return process is not None and start_time(process.pid) == process.started

@@ -41,11 +41,11 @@ async def _shows(ready: Readiness, root: Path, loopback_port: int | None, limit:
                 case None:
                     return True
                 case UnixSocket(path):
-                    _, writer = await asyncio.open_unix_connection(f"{root}{path}")
+                    _, writer = await asyncio.open_unix_connection(root / path.lstrip("/"))
                     writer.close()
                     return True
                 case UnixHttp(path, method, target):
-                    reader, writer = await asyncio.open_unix_connection(f"{root}{path}")
+                    reader, writer = await asyncio.open_unix_connection(root / path.lstrip("/"))
                     return await _status(reader, writer, method, target) == 200
                 case LoopbackHttp(target):
                     reader, writer = await asyncio.open_connection("127.0.0.1", loopback_port)

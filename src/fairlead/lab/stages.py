@@ -73,7 +73,7 @@ def _database_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot, val
 
     async def prepare() -> None:
         await supervisor.stop(mariadb)  # left by an `up` that was interrupted
-        await database.prepare(supervisor.holder(FABRIC), site.keys, snapshot)
+        await database.prepare(supervisor.place(FABRIC), site.keys, snapshot)
 
     async def finish() -> None:
         supervisor.record(replace(supervisor.manifest, databases_made=True))
@@ -83,19 +83,19 @@ def _database_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot, val
 
     async def seed_keystone() -> None:
         seed = database.keystone_seed(site.keystone_conf, values, site.spec.role)
-        await database.seed_keystone(supervisor.holder(FABRIC), site.python, seed, log)
+        await database.seed_keystone(supervisor.place(FABRIC), site.python, seed, log)
 
     async def migrate_neutron() -> None:
-        await database.migrate_neutron(supervisor.holder(FABRIC), site.python, site.neutron_conf, log)
+        await database.migrate_neutron(supervisor.place(FABRIC), site.python, site.neutron_conf, log)
 
     async def copy() -> None:
         await supervisor.stop(mariadb)
-        await database.copy_aside(supervisor.holder(FABRIC))
+        await database.copy_aside(supervisor.place(FABRIC))
         await supervisor.start(mariadb)
         await finish()
 
     async def pack() -> None:
-        await database.pack(supervisor.holder(FABRIC), site.keys, values, snapshot)
+        await database.pack(supervisor.place(FABRIC), site.keys, values, snapshot)
 
     return [
         Stage("database", prepare, (FABRIC,)),

@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from fairlead.lab import commands
+from fairlead.lab import commands, namespaces
 from fairlead.lab.cgroups import make_group, members
 from fairlead.lab.components import INHERITED_SOCKET, Component
+from fairlead.lab.host import Host
 from fairlead.lab.manifest import ComponentRecord, Manifest, ManifestFile, NamespaceRecord, ProcessId
-from fairlead.lab.namespaces import NamespaceMaker, hosts_file
 from fairlead.lab.processes import (
     clean_environment,
     entering,
     is_alive,
-    joining,
     kill_all,
     spawn,
-    start_time,
     stop,
 )
 from fairlead.lab.readiness import wait_ready
@@ -44,15 +42,13 @@ class Supervisor:
         """Replace the manifest, here and on disk."""
         self.manifest = self._file.write(manifest)
 
-    def holder(self, place: str) -> ProcessId:
-        """The process holding the namespaces of the fabric or a host; raises LabError when they are gone."""
-        namespace = self.manifest.namespaces.get(place)
-        if namespace is None or namespace.holder is None or not is_alive(namespace.holder):
-            name = self._site.spec.name
-            raise LabError(
-                f"the namespaces of {place} are gone", remedy=f"`fairlead lab down --name {name}`, then up again"
-            )
-        return namespace.holder
+    def place(self, name: str) -> Host:
+        """The fabric or a host; raises LabError when its namespaces are gone."""
+        record = self.manifest.namespaces.get(name)
+        if record is None or record.holder is None or not is_alive(record.holder):
+            down = f"`fairlead lab down --name {self._site.spec.name}`"
+            raise LabError(f"the namespaces of {name} are gone", remedy=f"{down}, then up again")
+        return self._host(name, record.holder)
 
     def runs(self, name: str) -> bool:
         """Whether a component runs."""
@@ -68,20 +64,19 @@ class Supervisor:
         if known is not None and is_alive(known.holder):
             return
         self.record(self.manifest.with_namespace(place, NamespaceRecord()))
+        paths = self._site.paths
         group = await self._empty_group(f"holder/{place}")
-        maker = NamespaceMaker(group, self._site.paths.component_log("namespaces"))
-        record = await maker.hold(place)
+        record = await namespaces.hold(place, group, paths.component_log("namespaces"))
         assert record.holder is not None  # noqa: S101  `hold` returns no other
+        host = self._host(place, record.holder)
         if place == FABRIC:
-            await maker.furnish_fabric(record.holder)
+            await namespaces.furnish_fabric(host)
         else:
-            names = self._site.spec.host_names
-            await maker.furnish_host(place, record.holder, self._site.paths.host(place), hosts_file(names))
+            await namespaces.furnish_host(host, paths.host(place), namespaces.hosts_file(self._site.spec.host_names))
             for name, text in etc.items():
-                file = Path(f"/proc/{record.holder.pid}/root/etc") / name
-                file.touch(mode=0o600)
-                file.write_text(text)
-            await maker.wire(place, record.holder, self.holder(FABRIC), offload=self._site.datapath == "system")
+                host.path(f"/etc/{name}").touch(mode=0o600)
+                host.path(f"/etc/{name}").write_text(text)
+            await namespaces.wire(host, self.place(FABRIC), offload=self._site.datapath == "system")
         self.record(self.manifest.with_namespace(place, record))
 
     async def start(self, component: Component) -> None:
@@ -97,7 +92,7 @@ class Supervisor:
             component.name,
             component.ready,
             process,
-            root=Path(f"/proc/{self.holder(component.place).pid}/root"),
+            root=self.place(component.place).path("/"),
             loopback_port=self.manifest.loopback_ports.get(component.name),
             log=self._site.paths.component_log(component.name),
         )
@@ -121,7 +116,7 @@ class Supervisor:
             argv = [word.replace(INHERITED_SOCKET, str(listening.fileno())) for word in argv]
         try:
             process = spawn(
-                entering(self.holder(component.place), argv),
+                entering(self.place(component.place).holder, argv),
                 cgroup=group,
                 log=self._site.paths.component_log(component.name),
                 environment=environment,
@@ -146,19 +141,22 @@ class Supervisor:
 
     async def run_in(self, place: str, script: str, *, purpose: str) -> str:
         """Run a shell command in the fabric or on a host, as a member of the lab."""
+        return await commands.run(self.place(place).command(["sh", "-c", script]), purpose=purpose)
+
+    def _host(self, name: str, holder: ProcessId) -> Host:
         make_group(self._site.cgroups.guests)
-        inside = entering(self.holder(place), ["sh", "-c", script])
-        return await commands.run(joining(self._site.cgroups.guests, inside), purpose=purpose)
+        return Host(name, holder, self._site.cgroups.guests)
 
     async def _empty_group(self, name: str) -> Path:
         """The cgroup of a component, made, and free of what an earlier one of its name left behind."""
         group = self._site.cgroups.daemon(name)
         make_group(group)
         limit = time.monotonic() + _PATIENCE
-        while left := [pid for pid in members(group) if start_time(pid) is not None]:
+        # A group lists a process until its last thread is gone, and with it the last of its sockets.
+        while left := members(group):
             kill_all(left)
             if time.monotonic() > limit:
-                raise LabError(f"processes {left} of an earlier {name} would not end", remedy="see `ps`")
+                raise LabError(f"processes {sorted(left)} of an earlier {name} would not end", remedy="see `ps`")
             await asyncio.sleep(0.01)
         return group
 

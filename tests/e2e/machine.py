@@ -1,0 +1,118 @@
+"""What is on a machine, so that before and after can be compared."""
+
+import os
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from fairlead.lab.paths import CACHE_ROOT, existing_labs
+
+# Folders a lab might leave something in. Of the second kind only the first level is looked at.
+_DEEP = ("/run", "/etc", "/var/lib/fairlead")
+_SHALLOW = ("/dev/shm", "/home", "/opt", "/root", "/usr/sbin", "/var/cache", "/var/lib", "/var/log", "/var/run", "/")
+_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Each field is a set of names; what other labs have, and kernel threads, is left out."""
+
+    processes: frozenset[str]
+    namespaces: frozenset[str]
+    mounts: frozenset[str]
+    cgroups: frozenset[str]
+    links: frozenset[str]
+    files: frozenset[str]
+
+    def more_than(self, before: "Machine") -> dict[str, list[str]]:
+        """What is here that was not there before, by kind; empty when nothing is."""
+        found = {
+            field.name: sorted(getattr(self, field.name) - getattr(before, field.name)) for field in fields(Machine)
+        }
+        return {kind: names for kind, names in found.items() if names}
+
+
+def look(of: str) -> Machine:
+    """Look at the machine. `of` is the lab whose traces are wanted; those of other labs are ignored."""
+    others = frozenset(existing_labs()) - {of}
+    pids = [pid for pid in _pids() if not _in_lab(pid, others)]
+    return Machine(
+        processes=frozenset(filter(None, map(_process, pids))),
+        namespaces=frozenset(name for pid in pids for name in _namespaces(pid)),
+        mounts=frozenset(line.split(" ", 3)[3] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        cgroups=frozenset(
+            folder
+            for folder, _, _ in os.walk("/sys/fs/cgroup")
+            if not any(f"/fairlead/{name}/" in f"{folder}/" for name in others)
+        ),
+        links=frozenset(link.name for link in Path("/sys/class/net").iterdir()),
+        files=frozenset(_files(others)),
+    )
+
+
+def left_behind(before: Machine, of: str, patience: float = 10.0) -> dict[str, list[str]]:
+    """What a lab left. Others work on this machine too: only what stays for `patience` seconds counts."""
+    limit = time.monotonic() + patience
+    ever = look(of).more_than(before)
+    while ever and time.monotonic() < limit:
+        time.sleep(0.5)
+        now = look(of).more_than(before)
+        ever = {kind: [name for name in names if name in now.get(kind, ())] for kind, names in ever.items()}
+        ever = {kind: names for kind, names in ever.items() if names}
+    return ever
+
+
+def _pids() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+
+
+def _in_lab(pid: int, names: frozenset[str]) -> bool:
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+    return any(f"/fairlead/{name}/" in groups for name in names)
+
+
+def _process(pid: int) -> str | None:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    session, started = int(stat[3]), stat[19]
+    return f"{pid}@{started} {command}" if command and not _somebodys(session) else None
+
+
+def _somebodys(session: int) -> bool:
+    """Whether a session is another program's of this machine: its leader lives, in the machine's own namespaces."""
+    if session == os.getsid(0):
+        return False
+    return bool(ours := _namespaces(os.getpid())) and _namespaces(session) == ours
+
+
+def _namespaces(pid: int) -> list[str]:
+    found = []
+    for kind in _NAMESPACES:
+        try:
+            found.append(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+        except OSError:
+            continue
+    return found
+
+
+def _files(others: frozenset[str]) -> list[str]:
+    ignored = {f"{root}/lab/{name}" for root in ("/run/fairlead", "/var/lib/fairlead") for name in others}
+    shared = {"/run/fairlead", "/run/fairlead/lab", "/var/lib/fairlead", "/var/lib/fairlead/lab", str(CACHE_ROOT)}
+    if others:
+        ignored |= shared
+    else:
+        ignored.add(str(CACHE_ROOT))
+    found = []
+    for root in _DEEP:
+        for folder, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if f"{folder}/{name}" not in ignored - shared]
+            found += [f"{folder}/{name}" for name in (*folders, *files) if f"{folder}/{name}" not in ignored]
+    for root in _SHALLOW:
+        found += [str(path) for path in Path(root).iterdir() if str(path) not in ignored]
+    return found

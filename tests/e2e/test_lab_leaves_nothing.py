@@ -1,0 +1,88 @@
+"""A lab that is taken down was never there, however it ended."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fairlead.lab import Lab, LabSpec
+from fairlead.lab.down import down
+from fairlead.lab.paths import LabPaths
+from fairlead.model.errors import LabError
+from tests.e2e.machine import Machine, left_behind, look
+
+pytestmark = pytest.mark.root
+
+NAME = "leaves-nothing"
+
+
+@pytest.fixture
+def before() -> Iterator[Machine]:
+    """The machine before the lab, and a lab's end whatever the test does."""
+    yield look(NAME)
+    if LabPaths(NAME).run.exists() or LabPaths(NAME).data.exists():
+        down(LabPaths(NAME))
+
+
+def start_up() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fairlead", "lab", "up", "--name", NAME, "--no-agent"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_after_use(before: Machine) -> None:
+    lab = Lab(LabSpec(NAME, hosts=2, agent=False))
+    lab.up()
+    host = lab.host("h1")
+    host.run(["docker", "network", "create", "some"])
+    host.run(["docker", "run", "-d", "--network", "some", "--name", "kept", "busybox", "sleep", "1000"])
+    host.run(["docker", "run", "-d", "-m", "64m", "busybox", "sh", "-c", "sleep 1000 & sleep 1000"])
+    host.run(["ip", "netns", "add", "by-hand"])
+    with host.popen(["sleep", "1000"]) as sleeper:
+        assert look(NAME).more_than(before).keys() >= {"processes", "namespaces", "cgroups", "files"}
+        assert not look(NAME).more_than(before).keys() & {"mounts", "links"}, "these are made in namespaces only"
+        lab.down()
+        assert sleeper.wait() == -signal.SIGKILL
+    assert left_behind(before, NAME) == {}
+    with pytest.raises(LabError, match="there is no lab 'leaves-nothing'"):
+        lab.down()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 0.9, 1.2, 2.0, 3.0])
+def test_after_a_crash_midway(before: Machine, seconds: float) -> None:
+    with start_up() as making:
+        time.sleep(seconds)
+        making.kill()
+        making.communicate()
+    if LabPaths(NAME).run.exists():
+        down(LabPaths(NAME))
+    assert left_behind(before, NAME) == {}
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.0, 2.0])
+def test_an_interrupted_start_says_what_to_do_and_goes_on(before: Machine, seconds: float) -> None:
+    with start_up() as making:
+        time.sleep(seconds)
+        making.send_signal(signal.SIGINT)
+        _, said = making.communicate(timeout=20)
+        assert making.returncode == 130
+    assert said.startswith("fairlead: interrupted: `fairlead lab down --name leaves-nothing` cleans up")
+    assert said.count("\n") == 1
+    lab = Lab(LabSpec(NAME, hosts=2, agent=False))
+    lab.up()
+    assert lab.status().ill == ()
+    assert lab.host("h2").run(["docker", "run", "--rm", "busybox", "hostname"]).stdout
+    lab.down()
+    assert left_behind(before, NAME) == {}
+
+
+def test_after_its_services_were_killed(before: Machine) -> None:
+    lab = Lab(LabSpec(NAME, hosts=1, agent=False))
+    lab.up()
+    lab.host("h1").run(["docker", "run", "-d", "busybox", "sleep", "1000"])
+    for component in ("dockerd", "neutron", "mariadb"):
+        lab.stop(component, kill=True)
+    lab.down()
+    assert left_behind(before, NAME) == {}
