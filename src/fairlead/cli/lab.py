@@ -256,6 +256,23 @@ def start(name: str, component: str, host: str | None) -> None:
 
 
 @lab.command()
+@click.option("--keep", is_flag=True, help="Leave the lab `demo` up afterwards.")
+def demo(keep: bool) -> None:
+    """Show the main job step by step on a lab of its own: one Neutron network under two Docker hosts."""
+    from fairlead.lab import Lab, LabSpec
+    from fairlead.lab.demo import Story
+
+    shown = Lab(LabSpec("demo"))
+    try:
+        shown.up(_Lines())
+        Story(shown, click.echo).tell()
+    finally:
+        if not keep:
+            shown.down()
+    click.echo("\n`fairlead lab down --name demo` takes it down." if keep else "\nThe lab is gone again.")
+
+
+@lab.command()
 def install() -> None:
     """Install what a lab needs, and start nothing: Debian packages and the services' Python environment."""
     from fairlead.lab.install import install as install_all

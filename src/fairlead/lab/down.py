@@ -36,20 +36,32 @@ def down(paths: LabPaths) -> Removed:
         manifest = file.read()
         if manifest is not None:
             manifest = file.write(replace(manifest, state="stopping"))
-        killed = _end(cgroup_tree(paths.name), _recorded(manifest))
-        held = _holding(manifest)
-        if held:
-            raise LabError(
-                f"processes {', '.join(map(str, held))} are in the lab's namespaces and not the lab's",
-                remedy="end them, then `fairlead lab down` again",
-            )
-        # The state goes last: while anything is left there is a manifest to tell of it.
-        if paths.data.exists():
-            shutil.rmtree(paths.data)
+        killed = clear(paths, manifest)
+        # The manifest goes last: while anything is left there is a record of it.
         shutil.rmtree(paths.run)
     for root in (paths.data_root, paths.data_root.parent, paths.run_root, paths.run_root.parent):
         _remove_if_empty(root)
     return Removed(killed, time.monotonic() - began)
+
+
+def clear(paths: LabPaths, manifest: Manifest | None) -> int:
+    """Remove all of a lab but its record, by its cgroups alone where there is no manifest; returns how many it killed.
+
+    Raises LabError naming what would not go.
+    """
+    killed = _end(cgroup_tree(paths.name), _recorded(manifest))
+    held = _holding(manifest)
+    if held:
+        raise LabError(
+            f"processes {', '.join(map(str, held))} are in the lab's namespaces and not the lab's",
+            remedy="end them, then `fairlead lab down` again",
+        )
+    if paths.data.exists():
+        shutil.rmtree(paths.data)
+    left = [name for name in (manifest.cgroups if manifest else ()) if Path(name).exists()]
+    if left:
+        raise LabError(f"these cgroups are left: {', '.join(left)}", remedy="remove them with rmdir")
+    return killed
 
 
 def _end(cgroups: CgroupTree, recorded: tuple[ProcessId, ...]) -> int:

@@ -56,7 +56,6 @@ class Manifest:
     state: State = "starting"
     databases_made: bool = False
     cgroups: tuple[str, ...] = ()
-    directories: tuple[str, ...] = ()
     loopback_ports: Mapping[str, int] = field(default_factory=dict)
     namespaces: Mapping[str, NamespaceRecord] = field(default_factory=dict)
     components: Mapping[str, ComponentRecord] = field(default_factory=dict)

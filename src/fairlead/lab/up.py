@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from fairlead.lab.cgroups import cgroup_tree
 from fairlead.lab.database import snapshot_for
+from fairlead.lab.down import clear
 from fairlead.lab.environment import environment_path
 from fairlead.lab.graph import Progress, run_stages
 from fairlead.lab.image import busybox_image
@@ -43,7 +44,9 @@ async def up(spec: LabSpec, progress: Progress) -> Outcome:
     with locked(paths.run, spec.name):
         file = ManifestFile(paths.manifest)
         known = file.read()
-        if known is not None:
+        if known is None:
+            clear(paths, None)  # what a lab of this name left when the machine went down
+        else:
             _check_fits(spec, known)
         site = load_site(spec, known)
         supervisor = Supervisor(site, file, known or file.write(_intent(site)))
@@ -79,7 +82,6 @@ def _intent(site: Site) -> Manifest:
         spec=site.spec,
         datapath=site.datapath,
         cgroups=tuple(str(folder) for folder in site.cgroups.folders()),
-        directories=(str(site.paths.run), str(site.paths.data)),
     )
 
 
