@@ -100,9 +100,14 @@ class Replica:
 
         report is called in the connection's thread.
         """
-        self._connection = Connection(_Replica(remote, report), timeout)
+        replica = _Replica(remote, report)
+        self._connection = Connection(replica, timeout)
         self._timeout = timeout
-        self._connection.start()
+        try:
+            self._connection.start()
+        except BaseException:
+            replica.close()
+            raise
 
     def call(self, change: Change[T], deadline: float) -> Call[T]:
         """Run one change in a transaction of its own and return when it is committed.
