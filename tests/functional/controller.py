@@ -36,7 +36,7 @@ class Controller:
         _send(writer, "monitor", ["Open_vSwitch", None, {"Interface": columns}])
         decoder, buffer = json.JSONDecoder(), ""
         async with asyncio.TaskGroup() as marking:
-            while chunk := await reader.read(1 << 16):
+            while chunk := await _read(reader):
                 buffer += chunk.decode()
                 while buffer:
                     try:
@@ -56,6 +56,14 @@ class Controller:
             where = ["_uuid", "==", ["uuid", row]]
             operation = {"op": "mutate", "table": "Interface", "where": [where], "mutations": [change]}
             _send(writer, "transact", ["Open_vSwitch", operation])
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """Read what there is; nothing where the database has gone, however abruptly."""
+    try:
+        return await reader.read(1 << 16)
+    except ConnectionError:
+        return b""
 
 
 def _new_ports(message: dict[str, Any]) -> list[str]:
