@@ -2,7 +2,7 @@
 
 pyroute2 encodes and decodes; the socket is a plain one, opened for each exchange in the calling thread's network
 namespace. That makes an exchange safe from any thread, leaves nothing open, and is the quickest of the ways measured
-(0.45 ms to make and mark a pair, against 0.72 ms through a standing IPRoute; see docs/adr on the data plane).
+(0.45 ms to make and mark a pair, against 0.72 ms through a standing IPRoute).
 
 Sources: rtnetlink(7), netlink(7), linux/if_link.h.
 """
