@@ -148,7 +148,7 @@ def keystone(python: Path, services: Path, conf: Path) -> Component:
         name="keystone",
         place=FABRIC,
         needs=("databases",),
-        argv=_gunicorn(python, services, KEYSTONE_PORT, "keystone_api:application", threads=4),
+        argv=_gunicorn(python, services, KEYSTONE_PORT, "keystone_api", threads=4),
         environment={"OS_KEYSTONE_CONFIG_FILES": str(conf)},
         ready=LoopbackHttp("/v3"),
     )
@@ -163,7 +163,7 @@ def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple
         name="neutron",
         place=FABRIC,
         needs=("databases", "ovn-nb", "ovn-sb"),
-        argv=_gunicorn(python, services, NEUTRON_PORT, "neutron_api:application", threads=16),
+        argv=_gunicorn(python, services, NEUTRON_PORT, "neutron_api", threads=16),
         environment={**environment, "FAIRLEAD_ACCESS_LOG": str(access_log)},
         ready=LoopbackHttp("/"),
     )
@@ -253,7 +253,7 @@ def _create(file: Path, schema: str) -> str:
     return f"mkdir -p /run/openvswitch /run/ovn; test -e {file} || ovsdb-tool create {file} {schema}"
 
 
-def _gunicorn(python: Path, services: Path, port: int, application: str, *, threads: int) -> tuple[str, ...]:
+def _gunicorn(python: Path, services: Path, port: int, module: str, *, threads: int) -> tuple[str, ...]:
     return (
         str(python),
         str(services / "serve.py"),
@@ -277,5 +277,7 @@ def _gunicorn(python: Path, services: Path, port: int, application: str, *, thre
         "/dev/shm",  # noqa: S108  gunicorn unlinks its file at once
         "--pythonpath",
         str(services),
-        application,
+        "--name",
+        module,
+        module,
     )

@@ -1,6 +1,7 @@
 """Waiting for a component to be ready, from outside its namespaces."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from fairlead.lab.components import LoopbackHttp, Readiness, UnixHttp, UnixSocke
 from fairlead.lab.manifest import ProcessId
 from fairlead.lab.processes import is_alive
 from fairlead.model.errors import LabError
+
+# gunicorn's own lines: after a service's error they say no more than that it ended.
+_GUNICORN = re.compile(r"\[\d{4}-\d\d-\d\d [\d:]+ [+-]\d{4}\] \[\d+\] ")
 
 
 async def wait_ready(
@@ -65,9 +69,10 @@ async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, me
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that isn't empty, shortened; a word when there is none."""
+    """The last line of a log that says something, shortened; a word when there is none."""
     try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     except FileNotFoundError:
         lines = []
-    return lines[-1][-200:] if lines else "its log is empty"
+    told = [line for line in lines if line and not _GUNICORN.match(line)]
+    return told[-1][:200] if told else "its log is empty"

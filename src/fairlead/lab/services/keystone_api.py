@@ -1,4 +1,4 @@
-"""Keystone's API for gunicorn: `keystone_api:application`."""
+"""Keystone's API as a WSGI application."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Neutron's API for gunicorn: `neutron_api:application`, with an access log where FAIRLEAD_ACCESS_LOG says."""
+"""Neutron's API as a WSGI application, with an access log where FAIRLEAD_ACCESS_LOG says."""
 
 import os
 import sys
