@@ -91,7 +91,8 @@ def neutron_conf(environment: Path, state: Path, neutron_password: str) -> str:
                 "type_drivers": "flat,vlan,geneve",
                 "tenant_network_types": "geneve",
                 "mechanism_drivers": "ovn",
-                "extension_drivers": "port_security,dns,qos",
+                # The last one lets a port be tagged as it is made; without it Neutron drops the tags and says nothing.
+                "extension_drivers": "port_security,dns,qos,tag_ports_during_bulk_creation",
             },
             "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": "38"},
             "ml2_type_flat": {"flat_networks": "*"},
