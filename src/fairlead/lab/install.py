@@ -1,8 +1,10 @@
 """What a lab needs on the machine: Debian packages, and the Python environment of Keystone and Neutron."""
 
 import asyncio
+import fcntl
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,16 +24,39 @@ def require_root() -> None:
 async def install(progress: Progress, cache_root: Path = CACHE_ROOT) -> tuple[StageTime, ...]:
     """Install what is missing, packages and environment at once; returns the stages that were needed."""
     require_root()
-    packages = missing_packages()
-    environment = environment_path(cache_root)
+    if not _missing(cache_root):
+        return ()
+    async with _alone(cache_root):
+        return await run_stages(_missing(cache_root), progress)
+
+
+def _missing(cache_root: Path) -> list[Stage]:
+    """Stages for what is not there yet."""
     logs = cache_root / "log"
-    logs.mkdir(parents=True, exist_ok=True)
+    packages, environment = missing_packages(), environment_path(cache_root)
     stages = []
     if packages:
         stages.append(Stage("packages", _in_thread(partial(install_packages, packages, logs / "apt.log"))))
     if not is_complete(environment):
         stages.append(Stage("environment", _in_thread(partial(make_environment, environment, logs / "uv.log"))))
-    return await run_stages(stages, progress)
+    return stages
+
+
+@asynccontextmanager
+async def _alone(cache_root: Path) -> AsyncIterator[None]:
+    """Wait until no other command installs, then keep others waiting."""
+    (cache_root / "log").mkdir(parents=True, exist_ok=True)
+    handle = os.open(cache_root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.2)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _in_thread(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
