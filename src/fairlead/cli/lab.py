@@ -160,7 +160,9 @@ def execute(name: str, host: str, command: tuple[str, ...]) -> None:
 
     # `exec h1 -- cmd`: click leaves the dashes in when options may not be interspersed.
     words = command[1:] if command[0] == "--" else command
-    _become(Lab.load(name).host(host), words or ("true",))
+    if not words:
+        raise click.UsageError("Missing argument 'COMMAND...'.")
+    _become(Lab.load(name).host(host), words)
 
 
 @lab.command()

@@ -49,7 +49,7 @@ class Host:
         command: Sequence[str],
         *,
         check: bool = True,
-        stdin: str | None = None,
+        input: str | None = None,  # noqa: A002  subprocess.run's name for it
         timeout: float | None = 60.0,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
@@ -62,8 +62,8 @@ class Host:
             self.command(command),
             env=self.environment(env),
             cwd="/",
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
             text=True,
             timeout=timeout,
