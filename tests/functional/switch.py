@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,15 @@ class Switch:
         _stop(self._daemon)
         self._daemon = None
 
-    def freeze_database(self) -> None:
-        assert self._database is not None
-        self._database.send_signal(signal.SIGSTOP)
+    @contextmanager
+    def frozen_database(self) -> Iterator[None]:
+        with _frozen(self._database):
+            yield
 
-    def thaw_database(self) -> None:
-        assert self._database is not None
-        self._database.send_signal(signal.SIGCONT)
+    @contextmanager
+    def frozen_daemon(self) -> Iterator[None]:
+        with _frozen(self._daemon):
+            yield
 
     def make_bridge(self, datapath: str = "netdev") -> None:
         self.vsctl("add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, f"datapath_type={datapath}", "fail_mode=standalone")
@@ -100,6 +104,16 @@ def _stop(process: subprocess.Popen[bytes] | None) -> None:
         process.send_signal(signal.SIGCONT)
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def _frozen(process: subprocess.Popen[bytes] | None) -> Iterator[None]:
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def _plain(value: Any) -> Any:

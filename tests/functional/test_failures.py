@@ -135,22 +135,41 @@ async def test_the_database_restarts_while_ovn_is_awaited(host: Host) -> None:
     await applying
 
 
+async def test_the_database_is_back_after_a_long_time(host: Host) -> None:
+    """The longer it is away, the more rarely ovs would look for it by itself."""
+    await host.dataplane.view()
+    host.switch.stop_database()
+    await asyncio.sleep(4)
+    host.switch.start_database()
+    await host.dataplane.apply(attachment())
+
+
+async def test_the_daemon_is_behind_when_a_name_is_used_again(host: Host) -> None:
+    """It must have let go of the old device before there is a new one, or no packet would ever pass."""
+    await host.dataplane.apply(attachment())
+    with host.switch.frozen_daemon():
+        await host.dataplane.remove(attachment().id)
+        applying = asyncio.create_task(host.dataplane.apply(attachment()))
+        await asyncio.sleep(0.3)
+        assert not applying.done()
+        assert fairlead_links() == set()
+    await applying
+    assert host.left_over() == {attachment().host_device, attachment().sandbox_device}
+
+
 async def test_the_database_is_stuck(host: Host) -> None:
     await host.dataplane.view()
-    host.switch.freeze_database()
-    started = time.monotonic()
-    with pytest.raises(SwitchUnavailable, match="does not answer"):
-        await host.dataplane.apply(attachment())
-    assert time.monotonic() - started < 2 * TIMEOUT_S + 0.5
-    host.switch.thaw_database()
+    with host.switch.frozen_database():
+        started = time.monotonic()
+        with pytest.raises(SwitchUnavailable, match="does not answer"):
+            await host.dataplane.apply(attachment())
+        assert time.monotonic() - started < 2 * TIMEOUT_S + 0.5
     await host.dataplane.sweep(set())
     assert host.left_over() == set()
     await host.dataplane.apply(attachment())
 
 
 async def test_the_database_is_stuck_before_the_first_call(host: Host) -> None:
-    host.switch.freeze_database()
-    with pytest.raises(SwitchUnavailable, match="does not answer"):
+    with host.switch.frozen_database(), pytest.raises(SwitchUnavailable, match="does not answer"):
         await host.dataplane.view()
-    host.switch.thaw_database()
     assert (await host.dataplane.view()).bridge == BRIDGE
