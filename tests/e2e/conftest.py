@@ -1,0 +1,87 @@
+"""Docker on the lab's two hosts, and the cloud as its users see it."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import openstack
+import pytest
+import yaml
+
+from fairlead.lab import Lab
+from tests.e2e.docker import Docker
+
+CLOUDS = "/etc/openstack/clouds.yaml"
+
+
+@pytest.fixture
+def h1(lab: Lab) -> Iterator[Docker]:
+    docker = Docker(lab.host("h1"))
+    yield docker
+    docker.clear()
+
+
+@pytest.fixture
+def h2(lab: Lab) -> Iterator[Docker]:
+    docker = Docker(lab.host("h2"))
+    yield docker
+    docker.clear()
+
+
+@pytest.fixture(scope="session")
+def admin(lab: Lab) -> Iterator[Any]:
+    with connected(lab, "admin") as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def demo(lab: Lab) -> Iterator[Any]:
+    with connected(lab, "demo") as connection:
+        yield connection
+
+
+def connected(lab: Lab, cloud: str) -> Any:
+    os.environ["OS_CLIENT_CONFIG_FILE"] = str(lab.clouds_yaml)
+    return openstack.connect(cloud=cloud)
+
+
+@pytest.fixture
+def other_project(admin: Any) -> Any:
+    """Another project's network service: the administrator's own project."""
+    return admin
+
+
+@pytest.fixture
+def service_on_h1(lab: Lab, admin: Any, demo: Any, h1: Docker) -> Iterator[None]:
+    """The agent on h1 with a user who may bind ports, for one test."""
+    password = uuid4().hex
+    user = admin.identity.create_user(
+        name=f"binder-{uuid4().hex[:6]}",
+        password=password,
+        domain_id="default",
+        default_project_id=demo.current_project_id,
+    )
+    roles = {role.name: role.id for role in admin.identity.roles()}
+    for name in ("member", "service"):
+        admin.identity.assign_project_role_to_user(demo.current_project_id, user.id, roles[name])
+    before = h1.host.run(["cat", CLOUDS]).stdout
+    entry = yaml.safe_load(before)
+    old = entry["clouds"]["fairlead"]["auth"]
+    entry["clouds"]["fairlead"]["auth_type"] = "password"
+    entry["clouds"]["fairlead"]["auth"] = {
+        "auth_url": old["auth_url"],
+        "username": user.name,
+        "user_domain_id": "default",
+        "password": password,
+        "project_id": demo.current_project_id,
+    }
+    lab.host("h1").run(["sh", "-c", f"cat > {CLOUDS}"], input=yaml.safe_dump(entry))
+    lab.restart("agent", "h1")
+    try:
+        yield
+    finally:
+        h1.clear()
+        lab.host("h1").run(["sh", "-c", f"cat > {CLOUDS}"], input=before)
+        lab.restart("agent", "h1")
+        admin.identity.delete_user(user)
