@@ -228,6 +228,9 @@ def dockerd(host: str, needs: tuple[str, ...], image: str) -> Component:
         name=f"{host}/dockerd",
         place=host,
         needs=needs,
+        # A killed dockerd, and its containerd that dies with it, leave their pids there, and the next dockerd takes a
+        # process that isn't reaped yet for one that runs.
+        prepare="rm -f /run/docker.pid /run/docker/containerd/containerd.pid",
         argv=("dockerd",),
         ready=UnixHttp("/run/docker.sock", "GET", "/_ping"),
         settle="docker image inspect busybox >/dev/null 2>&1 || "
