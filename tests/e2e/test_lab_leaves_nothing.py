@@ -78,6 +78,21 @@ def test_an_interrupted_start_says_what_to_do_and_goes_on(before: Machine, secon
     assert left_behind(before, NAME) == {}
 
 
+def test_a_shell_entered_by_hand_is_named_until_it_ends(before: Machine) -> None:
+    lab = Lab(LabSpec(NAME, hosts=1, agent=False))
+    lab.up()
+    with subprocess.Popen(["nsenter", "-t", str(lab.host("h1").holder.pid), "-m", "-n", "sleep", "1000"]) as by_hand:
+        try:
+            time.sleep(0.2)
+            for _ in range(2):
+                with pytest.raises(LabError, match=rf"^processes {by_hand.pid} are in the lab's namespaces"):
+                    lab.down()
+        finally:
+            by_hand.kill()
+    lab.down()
+    assert left_behind(before, NAME) == {}
+
+
 def test_after_its_services_were_killed(before: Machine) -> None:
     lab = Lab(LabSpec(NAME, hosts=1, agent=False))
     lab.up()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairlead.lab.cgroups import CgroupTree, cgroup_tree
 from fairlead.lab.manifest import Manifest, ManifestFile, ProcessId, load, locked
+from fairlead.lab.namespaces import namespace_number
 from fairlead.lab.paths import LabPaths
 from fairlead.lab.processes import descendants, is_alive, kill_all, start_time
 from fairlead.model.errors import LabError
@@ -35,7 +36,7 @@ def down(paths: LabPaths) -> Removed:
         file = ManifestFile(paths.manifest)
         manifest = file.read()
         if manifest is not None:
-            manifest = file.write(replace(manifest, state="stopping"))
+            manifest = file.write(replace(manifest, state="stopping", strangers=_strangers(manifest)))
         killed = clear(paths, manifest)
         # The manifest goes last: while anything is left there is a record of it.
         shutil.rmtree(paths.run)
@@ -50,10 +51,10 @@ def clear(paths: LabPaths, manifest: Manifest | None) -> int:
     Raises LabError naming what would not go.
     """
     killed = _end(cgroup_tree(paths.name), _recorded(manifest))
-    held = _holding(manifest)
-    if held:
+    staying = [str(process.pid) for process in (manifest.strangers if manifest else ()) if is_alive(process)]
+    if staying:
         raise LabError(
-            f"processes {', '.join(map(str, held))} are in the lab's namespaces and not the lab's",
+            f"processes {', '.join(staying)} are in the lab's namespaces and not the lab's",
             remedy="end them, then `fairlead lab down` again",
         )
     if paths.data.exists():
@@ -94,21 +95,27 @@ def _recorded(manifest: Manifest | None) -> tuple[ProcessId, ...]:
     return tuple(process for process in found if process is not None)
 
 
-def _holding(manifest: Manifest | None) -> tuple[int, ...]:
-    """Pids of what is still in the lab's namespaces, such as a shell entered by hand."""
-    numbers = {
-        number for record in (manifest.namespaces.values() if manifest else ()) for number in (record.net, record.mnt)
-    }
-    found = set()
+def _strangers(manifest: Manifest) -> tuple[ProcessId, ...]:
+    """Processes in the lab's namespaces that are not in its cgroups, and those an earlier `down` found.
+
+    They are looked for while the lab still runs: the kernel gives the number of a namespace that is gone to the next
+    one made, by whoever.
+    """
+    members = {*cgroup_tree(manifest.spec.name).processes(), *(process.pid for process in _recorded(manifest))}
+    ours = {number for record in manifest.namespaces.values() for number in (record.net, record.mnt)}
+    held = ours & {number for pid in members for number in _namespaces(pid)} - {0}
+    found = {process for process in manifest.strangers if is_alive(process)}
     for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            for kind in ("net", "mnt"):
-                try:
-                    if (folder / "ns" / kind).stat().st_ino in numbers - {0}:
-                        found.add(int(folder.name))
-                except OSError:  # ended meanwhile
-                    continue
-    return tuple(sorted(found))
+        if folder.name.isdecimal() and int(folder.name) not in members and held & _namespaces(int(folder.name)):
+            started = start_time(int(folder.name))
+            if started is not None:
+                found.add(ProcessId(int(folder.name), started))
+    return tuple(sorted(found, key=lambda process: process.pid))
+
+
+def _namespaces(pid: int) -> frozenset[int]:
+    """Numbers of the network and the mount namespace of a process; 0 for those of one that is gone."""
+    return frozenset(namespace_number(pid, kind) for kind in ("net", "mnt"))
 
 
 def _remove_if_empty(folder: Path) -> None:

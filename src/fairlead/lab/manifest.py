@@ -49,7 +49,10 @@ class NamespaceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All of a lab. Mounts, interfaces and bridges are made only inside its namespaces and die with them."""
+    """All of a lab. Mounts, interfaces and bridges are made only inside its namespaces and die with them.
+
+    strangers: processes a `down` found in the namespaces that are not the lab's, such as a shell entered by hand.
+    """
 
     spec: LabSpec
     datapath: Datapath
@@ -59,6 +62,7 @@ class Manifest:
     loopback_ports: Mapping[str, int] = field(default_factory=dict)
     namespaces: Mapping[str, NamespaceRecord] = field(default_factory=dict)
     components: Mapping[str, ComponentRecord] = field(default_factory=dict)
+    strangers: tuple[ProcessId, ...] = ()
 
     def with_component(self, name: str, record: ComponentRecord) -> "Manifest":
         """A copy in which one component's record is replaced."""
