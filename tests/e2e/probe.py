@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
 
@@ -86,7 +87,7 @@ def frame(device: str, source_mac: str, source: str, destination_mac: str, desti
 
 
 if __name__ == "__main__":
-    COMMANDS = {
+    COMMANDS: dict[str, Callable[..., None]] = {
         "listen-udp": listen_udp,
         "send-udp": send_udp,
         "listen-tcp": listen_tcp,
