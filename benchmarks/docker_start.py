@@ -3,8 +3,8 @@
     python -m benchmarks.docker_start [--rounds 10] [--lab NAME]
 
 Brings up a lab of its own unless one is named. The kinds take turns, so that the machine's moods hit all of them alike.
-Prints medians, p90 and ratios to Docker's bridge, and the requests to Neutron that each command made; absolute times mean
-little on a machine with other work.
+Prints medians, p90 and ratios to Docker's bridge, and the requests to Neutron that each command made; absolute times
+mean little on a machine with other work.
 """
 
 import argparse
