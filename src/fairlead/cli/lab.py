@@ -98,14 +98,24 @@ def down(name: str, every: bool) -> None:
     from fairlead.lab.down import down as take_down
     from fairlead.lab.install import require_root
     from fairlead.lab.paths import LabPaths, existing_labs
+    from fairlead.model.errors import LabError
 
     require_root()
     names = existing_labs() if every else (name,)
     if not names:
         click.echo("There is no lab on this machine.")
+    failures = []
     for one in names:
-        removed = take_down(LabPaths(one))
+        try:
+            removed = take_down(LabPaths(one))
+        except LabError as error:
+            failures.append(error)  # the other labs go all the same
+            continue
         click.echo(f"Lab {one!r} is gone: {removed.processes} processes ended in {removed.seconds:.1f} s.")
+    for failure in failures[:-1]:
+        click.echo(f"fairlead: {failure}", err=True)
+    if failures:
+        raise failures[-1]
 
 
 @lab.command("list")

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from fairlead.cli.lab import lab
 from fairlead.cli.main import main
 from fairlead.lab import manifest, paths
+from fairlead.lab.down import Removed
+from fairlead.model.errors import LabError
 
 NEEDS_ROOT = "a lab needs root: it makes namespaces and runs daemons in them: run it with sudo"
 NO_LAB = "there is no lab 'mine': running here: other (choose with --name); or `fairlead lab up --name mine` makes it"
@@ -75,3 +77,22 @@ def test_the_manual_tells_of_every_command() -> None:
         assert f"fairlead lab {name}" in manual, name
         for option in (word for parameter in command.params for word in parameter.opts if word.startswith("--")):
             assert option in manual, f"{name} {option}"
+
+
+def test_a_lab_that_would_not_go_does_not_keep_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_down(lab: paths.LabPaths) -> Removed:
+        if lab.name == "stuck":
+            raise LabError("stuck stays", remedy="pull")
+        return Removed(3, 0.25)
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(paths, "existing_labs", lambda: ("stuck", "willing"))
+    monkeypatch.setattr("fairlead.lab.down.down", take_down)
+    result = CliRunner().invoke(main, ["lab", "down", "--all"])
+    assert result.stdout == "Lab 'willing' is gone: 3 processes ended in 0.2 s.\n"
+    assert result.stderr == "fairlead: stuck stays: pull\n"
+    assert result.exit_code == 1
+
+
+def test_a_command_to_run_is_asked_for() -> None:
+    assert "Missing argument 'COMMAND...'" in CliRunner().invoke(main, ["lab", "exec", "h1", "--"]).stderr
