@@ -92,13 +92,26 @@ class Endpoints:
         return next((one for one in self.node.store.all(Allocation) if one.endpoint_id == endpoint_id), None)
 
     async def _move(self, joined: JoinedNetwork, address: IPAddress, to: Allocation) -> Allocation:
-        """Move an address to another port: two starts crossed, and each was told of the other's."""
+        """Move an address to another port, whose own goes the other way.
+
+        Two starts crossed, and each was told of the other's address; every port keeps one, claimed or not.
+        """
         holder = find_allocation(self.node, joined.id, address)
-        if holder and holder.endpoint_id:
-            raise AddressInUse(f"address {address} is used by endpoint {holder.endpoint_id[:12]}")
-        if holder:
-            await change_address(self.node, joined, holder, None, version=address.version)
-        return await change_address(self.node, joined, to, address)
+        if holder is None:
+            return await change_address(self.node, joined, to, address)
+        if holder.endpoint_id:
+            raise AddressInUse(
+                f"address {address} is used by endpoint {holder.endpoint_id[:12]}", remedy="start the container again"
+            )
+        given_back = to.address(address.version)
+        was_claimed = given_back in to.claimed
+        holder = await change_address(self.node, joined, holder, None, version=address.version)
+        to = await change_address(self.node, joined, to, address)
+        if given_back:
+            holder = await change_address(self.node, joined, holder, given_back)
+            if was_claimed:
+                self.node.store.put(replace(holder, claimed=holder.claimed | {given_back}))
+        return to
 
     async def _replace(self, joined: JoinedNetwork, allocation: Allocation, mac: str) -> Allocation:
         """Make the port anew with the MAC that was asked for: members may set it only when a port is made."""
