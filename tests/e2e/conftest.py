@@ -15,6 +15,13 @@ from tests.e2e.docker import Docker
 CLOUDS = "/etc/openstack/clouds.yaml"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """openstacksdk warns of its own insides, whatever one asks of it."""
+    for item in items:
+        for kind in ("RemovedInSDK50Warning", "RemovedInSDK60Warning"):
+            item.add_marker(pytest.mark.filterwarnings(f"ignore::openstack.warnings.{kind}"))
+
+
 @pytest.fixture
 def h1(lab: Lab) -> Iterator[Docker]:
     docker = Docker(lab.host("h1"))
