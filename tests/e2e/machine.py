@@ -35,7 +35,7 @@ class Machine:
 def look(of: str) -> Machine:
     """Look at the machine. `of` is the lab whose traces are wanted; those of other labs are ignored."""
     others = frozenset(existing_labs()) - {of}
-    pids = [pid for pid in _pids() if not _in_lab(pid, others)]
+    pids = [pid for pid in _pids() if not _in_lab(pid, others) and not _somebodys(pid)]
     return Machine(
         processes=frozenset(filter(None, map(_process, pids))),
         namespaces=frozenset(name for pid in pids for name in _namespaces(pid)),
@@ -77,15 +77,21 @@ def _in_lab(pid: int, names: frozenset[str]) -> bool:
 def _process(pid: int) -> str | None:
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return None
-    session, started = int(stat[3]), stat[19]
-    return f"{pid}@{started} {command}" if command and not _somebodys(session) else None
+    return f"{pid}@{started} {command}" if command else None
 
 
-def _somebodys(session: int) -> bool:
-    """Whether a session is another program's of this machine: its leader lives, in the machine's own namespaces."""
+def _somebodys(pid: int) -> bool:
+    """Whether a process is of another program's session: the leader lives, in the machine's own namespaces.
+
+    A lab's daemons have a leader that ended when it had started them; a container's is in namespaces of its own.
+    """
+    try:
+        session = os.getsid(pid)
+    except ProcessLookupError:
+        return False
     if session == os.getsid(0):
         return False
     return bool(ours := _namespaces(os.getpid())) and _namespaces(session) == ours
