@@ -270,7 +270,6 @@ async def test_no_more_calls_are_made_than_needed(cloud: FakeCloud, neutron: Neu
         ("GET", "networks", False),
         ("POST", "subnets", False),
         ("PUT", "subnets", True),
-        ("GET", "extensions", False),
         ("POST", "ports", False),
         ("DELETE", "ports", False),
         ("DELETE", "subnets", False),

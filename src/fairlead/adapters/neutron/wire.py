@@ -218,8 +218,8 @@ def new_subnet_body(new: NewSubnet) -> bytes:
     )
 
 
-def new_port_body(new: NewPort, *, tags: frozenset[str]) -> bytes:
-    """Write the body of POST /ports; tags: those to send with it."""
+def new_port_body(new: NewPort) -> bytes:
+    """Write the body of POST /ports."""
     return _body(
         "port",
         _NewPortWire(
@@ -231,7 +231,7 @@ def new_port_body(new: NewPort, *, tags: frozenset[str]) -> bytes:
             mac_address=new.mac,
             host_id=new.host,
             security_groups=None if new.security_group_ids is None else list(new.security_group_ids),
-            tags=sorted(tags),
+            tags=sorted(new.tags),
         ),
     )
 
