@@ -8,7 +8,7 @@ from pathlib import Path
 from fairlead.adapters.dataplane.ovs import OvsDataplane
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
-from fairlead.model.errors import DataplaneError, FairleadError
+from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied
 from fairlead.runtime.settings import Settings
 
 _CAP_NET_ADMIN = 12
@@ -48,6 +48,13 @@ async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
         config, connect_timeout=settings.cloud.connect_timeout, total_timeout=settings.cloud.timeout
     ) as neutron:
         view = await neutron.view()
+    if not view.roles & {"reader", "admin"}:
+        # Implied roles are not added to an application credential's own: `--role member` alone leaves reader out.
+        raise PermissionDenied(
+            f"user {view.user} in project {view.project} has no role reader (it has {', '.join(sorted(view.roles))}),"
+            " without which Neutron's default policy shows it nothing",
+            remedy="make the application credential without --role, or with --role reader as well",
+        )
     binding = "may bind ports to this host" if view.may_bind else "may not bind ports, which OVN does not need"
     roles = ", ".join(sorted(view.roles))
     return f"Keystone and Neutron answer; user {view.user} in project {view.project} (roles {roles}) {binding}"

@@ -1,6 +1,7 @@
 """The wired agent: its check, its metrics, its log."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -37,6 +38,18 @@ async def test_the_check_says_what_is_there_and_what_to_do_where_not(tmp_path: P
         unknown = {one.what: one for one in await check(settings(tmp_path, "nosuch"), environ)}
         assert not unknown["cloud"].ok
         assert "nosuch" in unknown["cloud"].text
+
+
+async def test_the_check_tells_of_a_credential_that_may_not_read(tmp_path: Path) -> None:
+    async with FakeCloud() as cloud:
+        users = cloud.identity.users
+        users.update({name: replace(user, roles=frozenset({"member"})) for name, user in users.items()})
+        cloud.write_clouds_yaml(tmp_path / "clouds.yaml")
+        findings = await check(settings(tmp_path), {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")})
+    finding = next(one for one in findings if one.what == "cloud")
+    assert not finding.ok
+    assert "no role reader" in finding.text
+    assert "--role reader" in finding.remedy
 
 
 async def test_metrics_are_on_the_socket_and_the_switch_may_be_down(tmp_path: Path) -> None:
