@@ -99,6 +99,23 @@ def test_the_agent_may_be_restarted_between_any_two_steps(lab: Any, h1: Docker, 
     assert in_neutron(demo) == {"networks": 0, "subnets": 0, "ports": 0}
 
 
+def test_one_request_id_leads_from_dockers_request_to_neutrons_log(lab: Any, h1: Docker) -> None:
+    h1.network_create("web", SUBNET)
+    h1.rm(h1.run("a1", "web").name)
+    before = len(lab.neutron_calls())
+    h1.run("a2", "web")
+    # The name is written a second later: a start itself costs one request.
+    (call,) = lab.neutron_calls(before)
+    assert (call["method"], call["path"], call["status"]) == ("POST", "/v2.0/ports", 201)
+    events = [json.loads(line) for line in (lab.paths.log / "h1-agent.log").read_text().splitlines() if line[:1] == "{"]
+    ours = [event for event in events if event.get("request_id") == call["global_request_id"]]
+    assert [(event["event"], event["path"]) for event in ours] == [
+        ("neutron", "/ports"),
+        ("rpc", "/IpamDriver.RequestAddress"),
+    ]
+    assert ours[0]["neutron_request_id"] == call["request_id"]
+
+
 def test_an_agent_killed_in_the_middle_of_a_start_leaves_no_port(lab: Any, h1: Docker, demo: Any) -> None:
     h1.network_create("web", SUBNET)
     command = ["docker", "run", "-d", "--name", f"k{uuid.uuid4().hex[:6]}", "--network", "web", "busybox", "sleep", "9"]

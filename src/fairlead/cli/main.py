@@ -10,6 +10,7 @@ from fairlead.model.errors import FairleadError
 # A command and its one line of help, so that listing the commands imports none of them.
 _COMMANDS = {
     "agent": "Serve Docker's network and IPAM driver on this host.",
+    "completion": "Print the completion script for a shell.",
     "lab": "A real small OpenStack network cloud on one machine.",
 }
 
