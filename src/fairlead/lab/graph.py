@@ -58,8 +58,12 @@ async def run_stages(stages: Iterable[Stage], progress: Progress) -> tuple[Stage
         async with asyncio.TaskGroup() as group:
             for stage in todo.values():
                 group.create_task(run(stage), name=stage.name)
-    except* LabError as errors:
-        raise _first(errors) from None
+    except BaseExceptionGroup as errors:
+        # Not `except*`: Python 3.11.2, which is Debian 12's, wraps what is raised in it.
+        expected, others = errors.split(LabError)
+        if others or expected is None:
+            raise
+        raise _first(expected) from None
     return tuple(times)
 
 
@@ -67,7 +71,7 @@ def _first(errors: BaseExceptionGroup[LabError]) -> LabError:
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, LabError)  # noqa: S101  `except*` let nothing else through
+    assert isinstance(error, LabError)  # noqa: S101  `split` let nothing else through
     return error
 
 
