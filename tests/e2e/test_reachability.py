@@ -3,6 +3,7 @@
 import json
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -114,3 +115,26 @@ def test_a_name_chosen_by_the_user_is_the_neutron_networks(h1: Docker, h2: Docke
     h1.network_create("mine", SUBNET, neutron=name)
     h2.network_create("theirs", neutron=name)
     assert h1.run("a1", "mine").pings(h2.run("b1", "theirs").address)
+
+
+def test_an_adopted_network_gives_what_its_subnet_says_and_stays_as_it_was(h1: Docker, h2: Docker, demo: Any) -> None:
+    network = demo.network.create_network(name=f"theirs-{uuid.uuid4().hex[:8]}")
+    route = {"destination": "10.60.0.0/16", "nexthop": "10.50.0.254"}
+    demo.network.create_subnet(
+        network_id=network.id, ip_version=4, cidr="10.50.0.0/24", gateway_ip=None, host_routes=[route]
+    )
+    try:
+        before = demo.network.get_network(network.id)
+        for docker in (h1, h2):
+            docker.network_create("theirs", neutron=network.name)
+        one, other = h1.run("a1", "theirs"), h2.run("b1", "theirs")
+        assert one.pings(other.address)
+        routes = one.command("ip", "route").stdout
+        assert "10.60.0.0/16 via 10.50.0.254" in routes
+        assert "default" not in routes
+        for docker in (h1, h2):
+            docker.clear()
+        after = demo.network.get_network(network.id)
+        assert (after.tags, after.revision_number) == (before.tags, before.revision_number)
+    finally:
+        demo.network.delete_network(network.id)
