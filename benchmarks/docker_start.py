@@ -69,7 +69,7 @@ def measure(lab: Lab, rounds: int, progress: Callable[[str], None]) -> dict[tupl
             host.run([DOCKER, "create", "--name", "second", "--network", network, "busybox", "sleep", "600"])
             timed(kind, "start", "start", "second")
             # Let what is written behind pass, so that it is not counted as the removal's.
-            time.sleep(2.5 if kind == "fairlead" else 0)
+            time.sleep(4 if kind == "fairlead" else 0)
             timed(kind, "rm", "rm", "-f", "second")
             host.run([DOCKER, "rm", "-f", "first"])
             if kind != "none":

@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 GRACE = 60.0
 """Seconds that an intent may take; longer than the engine goes on repeating a request (30 s)."""
 
+NAME_AFTER = 2.0
+"""Seconds that an endpoint lives before its port is named: one that lives no longer costs Neutron no rename."""
+
 UNCLAIMED = 300.0
 """Seconds after which an address that no endpoint took is taken back."""
 
@@ -44,8 +47,10 @@ class Sweep:
 
     async def name_ports(self) -> None:
         """Write endpoints into their ports' names; those that came and went meanwhile cost nothing."""
+        settled = self.node.clock.now() - NAME_AFTER
         for allocation in self.node.store.all(Allocation):
-            if allocation.endpoint_id and not allocation.named and allocation.step is Step.HELD:
+            waits = allocation.endpoint_id and not allocation.named and allocation.step is Step.HELD
+            if waits and allocation.since <= settled:
                 await self._try("name a port", self._name(allocation))
 
     async def finish(self) -> None:

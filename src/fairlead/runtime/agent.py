@@ -20,7 +20,7 @@ SWEEP_EVERY = 15.0
 """Seconds between two sweeps."""
 
 NAME_EVERY = 1.0
-"""Seconds between two looks for ports to name: a container that lives no longer costs Neutron no rename."""
+"""Seconds between two looks for ports to name."""
 
 
 async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:

@@ -42,6 +42,10 @@ async def test_a_run_costs_one_request_and_a_rm_another(cloud: FakeCloud, h1: Ho
 async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: FakeCloud, h1: Host) -> None:
     container = await h1.run(await h1.network_create(SUBNET))
     await h1.sweep.name_ports()
+    (port,) = ports(cloud)
+    assert port["name"] == "h1/unclaimed"
+    h1.clock.time += 2
+    await h1.sweep.name_ports()
     await h1.sweep.name_ports()
     (port,) = ports(cloud)
     assert port["name"] == f"h1/{container.endpoint_id[:12]}"
