@@ -115,7 +115,9 @@ async def test_a_network_that_does_not_exist_can_not_be_tagged(neutron: NeutronS
 
 
 async def test_taking_a_tag_off_a_network_that_is_gone_is_fine(neutron: NeutronService) -> None:
-    await neutron.untag_network(str(uuid.uuid4()), "first")
+    gone = str(uuid.uuid4())
+    await neutron.untag_network(gone, "first")
+    assert await neutron.find_networks(network_id=gone) == []
 
 
 async def test_tagging_changes_the_revision(neutron: NeutronService, network: Network) -> None:
@@ -136,6 +138,7 @@ async def test_deleting_a_network_that_is_gone_is_fine(neutron: NeutronService, 
     await neutron.delete_network(network.id)
     await neutron.delete_network(network.id)
     await neutron.delete_network(network.id, revision=network.revision)
+    assert await neutron.find_networks(network_id=network.id) == []
 
 
 async def test_a_network_with_a_port_is_not_deleted(neutron: NeutronService, network: Network) -> None:

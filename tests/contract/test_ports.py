@@ -146,7 +146,8 @@ async def test_an_address_is_free_again_when_its_port_is_gone(
 ) -> None:
     first = await neutron.create_port(NewPort(network.id, at(subnet, "10.20.0.7")))
     await neutron.delete_port(first.id)
-    await neutron.create_port(NewPort(network.id, at(subnet, "10.20.0.7")))
+    second = await neutron.create_port(NewPort(network.id, at(subnet, "10.20.0.7")))
+    assert second.fixed_ips == first.fixed_ips
 
 
 async def test_a_network_that_does_not_exist_gets_no_port(neutron: NeutronService) -> None:

@@ -102,7 +102,8 @@ def test_hosts_reach_each_other_with_their_first_packet(lab: Lab) -> None:
     for host in lab.hosts:
         for other in lab.hosts:
             if other.name != host.name:
-                host.run(["busybox", "ping", "-c", "1", "-W", "1", other.name])
+                done = host.run(["busybox", "ping", "-c", "1", "-W", "1", other.name])
+                assert "1 packets received" in done.stdout
 
 
 def test_status_tells_the_memory_of_everything(lab: Lab) -> None:

@@ -133,6 +133,7 @@ async def test_the_database_restarts_while_ovn_is_awaited(host: Host) -> None:
     await asyncio.to_thread(until, lambda: host.switch.rows("Interface").get(attachment().host_device), "row is gone")
     host.switch.vsctl("--no-wait", "set", "Interface", attachment().host_device, "external_ids:ovn-installed=true")
     await applying
+    assert host.left_over() == {attachment().host_device, attachment().sandbox_device}
 
 
 async def test_the_database_is_back_after_a_long_time(host: Host) -> None:
@@ -142,6 +143,7 @@ async def test_the_database_is_back_after_a_long_time(host: Host) -> None:
     await asyncio.sleep(4)
     host.switch.start_database()
     await host.dataplane.apply(attachment())
+    assert host.left_over() == {attachment().host_device, attachment().sandbox_device}
 
 
 async def test_the_daemon_is_behind_when_a_name_is_used_again(host: Host) -> None:

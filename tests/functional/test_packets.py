@@ -119,6 +119,7 @@ async def test_packets_pass_after_remove_and_apply_again(host: Host, sandbox: Sa
         await host.dataplane.apply(attachment(1))
         first.take(attachment(1).sandbox_device, address="10.77.0.1")
         until(lambda: ping(first, "10.77.0.2"), "no packet passes")
+        assert ping(first, "10.77.0.2")
 
 
 async def test_nothing_of_it_shows_in_the_hosts_own_stack(host: Host, sandbox: SandboxMaker, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ async def test_is_fine_where_nothing_is_left(host: Host) -> None:
     await host.dataplane.apply(attachment())
     await host.dataplane.remove(attachment().id)
     await host.dataplane.remove(attachment().id)
+    assert host.left_over() == set()
 
 
 async def test_removes_a_row_whose_device_is_gone(host: Host) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from fairlead.model.errors import LabError
 
@@ -106,7 +107,7 @@ def _restore(policy: Path, aside: Path) -> None:
         aside.rename(policy)
 
 
-def _apt(arguments: list[str], output: object, log: Path) -> None:
+def _apt(arguments: list[str], output: IO[bytes], log: Path) -> None:
     command = ["apt-get", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", *arguments]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
@@ -115,7 +116,7 @@ def _apt(arguments: list[str], output: object, log: Path) -> None:
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        check=False,  # type: ignore[call-overload]
+        check=False,
     )
     if done.returncode != 0:
         errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("E: ")]
@@ -140,7 +141,7 @@ def _units() -> frozenset[str]:
     return frozenset(path.name for path in folder.glob("*.s[oe][cr][kv]*") if "@" not in path.name)
 
 
-def _keep_from_boot(units: frozenset[str], output: object) -> None:
+def _keep_from_boot(units: frozenset[str], output: IO[bytes]) -> None:
     """Disable the units that this installation brought: the lab starts its own daemons, the machine shouldn't."""
     if units and shutil.which("systemctl"):
         subprocess.run(
@@ -148,7 +149,7 @@ def _keep_from_boot(units: frozenset[str], output: object) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            check=False,  # type: ignore[call-overload]
+            check=False,
         )
 
 

@@ -266,7 +266,7 @@ def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
 def read_page(body: bytes, key: str, kind: type[Wire]) -> tuple[list[Wire], str]:
     """Read {key: [objects]} and the URL of the next page, empty on the last. Raises msgspec.MsgspecError."""
     members = _members(body, key)
-    items = msgspec.json.decode(members[key], type=list[kind])  # type: ignore[valid-type]
+    items = msgspec.json.decode(members[key], type=list[kind])  # type: ignore[valid-type]  # a type at run time
     links = members.get(f"{key}_links")
     linked = msgspec.json.decode(links, type=list[LinkWire]) if links else []
     return items, next((link.href for link in linked if link.rel == "next"), "")

@@ -2,7 +2,7 @@
 
 import sys
 
-from keystone.server.wsgi import initialize_public_application  # type: ignore[import-not-found]
+from keystone.server.wsgi import initialize_public_application
 
 # Keystone reads the command line, which is gunicorn's and means nothing to it.
 sys.argv = ["keystone-api"]

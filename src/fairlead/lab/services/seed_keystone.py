@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from keystone.cmd import cli  # type: ignore[import-not-found]
+from keystone.cmd import cli
 
 _DOMAIN = "default"
 
@@ -70,8 +70,8 @@ def _in_child(step: Callable[[], Any]) -> int:
 
 
 def _populate(wanted: dict[str, str]) -> None:
-    import keystone.server  # type: ignore[import-not-found]  # noqa: PLC0415  in the child only
-    from keystone.common import provider_api  # type: ignore[import-not-found]  # noqa: PLC0415
+    import keystone.server  # noqa: PLC0415  in the child only
+    from keystone.common import provider_api  # noqa: PLC0415
     from keystone.server import backends  # noqa: PLC0415
 
     keystone.server.configure(config_files=[wanted["config"]])
