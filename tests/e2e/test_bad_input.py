@@ -1,5 +1,6 @@
 """What the docker user reads when something is wrong: one line with cause and remedy, and nothing is left behind."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -152,6 +153,9 @@ def test_a_wrong_password(lab: Any, h1: Docker) -> None:
 
 
 def test_the_check_is_content_with_a_lab(h1: Docker) -> None:
-    check = h1.host.run([sys.executable, "-m", "fairlead", "agent", "--check"])
-    assert check.stdout.count("ok  ") == 4
-    assert "may not bind ports, which OVN does not need" in check.stdout
+    command = [sys.executable, "-m", "fairlead", "agent", "--check"]
+    lines = h1.host.run(command).stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["ok", what] for what in ("cloud", "switch", "kernel", "state")]
+    assert "may not bind ports, which OVN does not need" in lines[0]
+    findings = json.loads(h1.host.run([*command, "--json"]).stdout)
+    assert [(one["what"], one["ok"]) for one in findings] == [(line.split()[1], True) for line in lines]

@@ -29,7 +29,11 @@ def agent(config: Path | None, only_check: bool, as_json: bool) -> None:
         asyncio.run(run_agent(settings, os.environ))
         return
     from fairlead.runtime.check import check
+    from fairlead.runtime.logs import configure_logs
+    from fairlead.runtime.settings import LogSettings
 
+    # Standard output is the report's alone, and the report says what a log would.
+    configure_logs(LogSettings(level="error"))
     findings = asyncio.run(check(settings, os.environ))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
