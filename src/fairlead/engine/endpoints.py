@@ -1,15 +1,15 @@
 """Endpoints: an allocation that the container engine has given a name, and its attachment to this host."""
 
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
-from fairlead.engine.allocations import change_address, create_port, delete_allocation, find_allocation
+from fairlead.engine.allocations import change_address
+from fairlead.engine.making import delete_port, make_ports
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
 from fairlead.model.attachment import Attachment
-from fairlead.model.errors import AddressInUse, NotFound
+from fairlead.model.errors import AddressInUse, NotFound, WiringTimeout
 from fairlead.model.network import FixedIP, IPAddress
-from fairlead.model.records import Allocation, JoinedNetwork, Step
+from fairlead.model.records import Allocation, JoinedNetwork, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Endpoints:
         joined = self.memberships.get(engine_network)
         async with self.node.locks[f"addresses {joined.id}"]:
             first, *others = addresses
-            allocation = find_allocation(self.node, joined.id, first)
-            if allocation is None or allocation.step is not Step.HELD:
+            allocation = self.node.ledger.of_address(joined.id, first)
+            if allocation is None or allocation.use not in (Use.CLAIMED, Use.ATTACHED):
                 raise NotFound(
                     f"address {first} was not given out by Fairlead on this host",
                     remedy="make the network with --ipam-driver fairlead, and start the container again",
@@ -45,14 +45,14 @@ class Endpoints:
             if mac and mac.lower() != allocation.mac.lower():
                 allocation = await self._replace(joined, allocation, mac)
             if allocation.endpoint_id != endpoint_id:
-                allocation = replace(
-                    allocation,
-                    endpoint_id=endpoint_id,
-                    claimed=allocation.claimed | set(addresses),
-                    since=self.node.clock.now(),
-                    named=False,
+                allocation = self.node.ledger.put(
+                    replace(
+                        allocation,
+                        endpoint_id=endpoint_id,
+                        claimed=allocation.claimed | set(addresses),
+                        since=self.node.clock.now(),
+                    )
                 )
-                self.node.store.put(allocation)
             return allocation
 
     async def attach(self, engine_network: str, endpoint_id: str) -> tuple[JoinedNetwork, Attachment]:
@@ -64,39 +64,41 @@ class Endpoints:
         allocation = self.get(endpoint_id)
         attachment = Attachment(
             id=endpoint_id,
-            port_id=allocation.port_id,
+            port_id=allocation.id,
             mac=allocation.mac,
             mtu=joined.mtu,
             network_id=joined.network_id,
         )
-        await self.node.dataplane.apply(attachment)
+        try:
+            await self.node.dataplane.apply(attachment)
+        except WiringTimeout:
+            # Neutron may have lost the port: nobody else shall be given it.
+            self.node.ledger.put(replace(self.get(endpoint_id), single_use=True))
+            raise
         return joined, attachment
 
     async def delete(self, endpoint_id: str) -> None:
-        """Unplug the endpoint and let go of its port, which goes when its addresses are released."""
+        """Unplug the endpoint and let go of its port, which rests when its addresses are released."""
         await self.node.dataplane.remove(endpoint_id)
-        allocation = self._find(endpoint_id)
+        allocation = self.node.ledger.of_endpoint(endpoint_id)
         if allocation:
-            self.node.store.put(replace(allocation, endpoint_id="", since=self.node.clock.now()))
+            self.node.ledger.put(replace(allocation, endpoint_id="", since=self.node.clock.now()))
 
     def get(self, endpoint_id: str) -> Allocation:
         """Return an endpoint's allocation. Raises NotFound."""
-        allocation = self._find(endpoint_id)
+        allocation = self.node.ledger.of_endpoint(endpoint_id)
         if allocation is None:
             raise NotFound(
                 f"endpoint {endpoint_id[:12]} is not known to Fairlead on this host", remedy="start the container again"
             )
         return allocation
 
-    def _find(self, endpoint_id: str) -> Allocation | None:
-        return next((one for one in self.node.store.all(Allocation) if one.endpoint_id == endpoint_id), None)
-
     async def _move(self, joined: JoinedNetwork, address: IPAddress, to: Allocation) -> Allocation:
         """Move an address to another port, whose own goes the other way.
 
         Two starts crossed, and each was told of the other's address; every port keeps one, claimed or not.
         """
-        holder = find_allocation(self.node, joined.id, address)
+        holder = self.node.ledger.of_address(joined.id, address)
         if holder is None:
             return await change_address(self.node, joined, to, address)
         if holder.endpoint_id:
@@ -110,7 +112,7 @@ class Endpoints:
         if given_back:
             holder = await change_address(self.node, joined, holder, given_back)
             if was_claimed:
-                self.node.store.put(replace(holder, claimed=holder.claimed | {given_back}))
+                self.node.ledger.put(replace(holder, claimed=holder.claimed | {given_back}))
         return to
 
     async def _replace(self, joined: JoinedNetwork, allocation: Allocation, mac: str) -> Allocation:
@@ -121,6 +123,6 @@ class Endpoints:
             for address in allocation.addresses
             if address in subnet.cidr
         )
-        await delete_allocation(self.node, allocation)
-        wanted = Allocation(uuid4().hex, Step.WANTED, joined.id, self.node.clock.now())
-        return await create_port(self.node, joined, wanted, fixed_ips, mac)
+        await delete_port(self.node, self.node.ledger.put(replace(allocation, leaving=True)))
+        (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+        return made

@@ -9,15 +9,22 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from fairlead.engine.allocations import delete_allocation
 from fairlead.engine.election import Election
 from fairlead.engine.lookup import find_network
-from fairlead.engine.names import MEMBER_PREFIX, OWNED, member_tag, network_description, network_name, pool_tag
+from fairlead.engine.names import (
+    MEMBER_PREFIX,
+    OWNED,
+    SHORT_ID,
+    member_tag,
+    network_description,
+    network_name,
+    pool_tag,
+)
 from fairlead.engine.node import Node
 from fairlead.engine.pools import first_address
 from fairlead.model.errors import Conflict, FairleadError, InvalidInput, NotFound, OverlappingSubnet, StillInUse
 from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Network, NewNetwork, NewSubnet, Subnet
-from fairlead.model.records import AddressPool, Allocation, JoinedNetwork, JoinedSubnet, NetworkReference, Step
+from fairlead.model.records import AddressPool, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +59,7 @@ class Memberships:
         QuotaExceeded and what NetworkService raises.
         """
         async with self.node.locks[f"network {wish.engine_network}"]:
-            record = self.node.store.get(JoinedNetwork, wish.engine_network)
+            record = self.find(wish.engine_network)
             if record and record.step is Step.HELD:
                 return record
             if record:
@@ -67,24 +74,46 @@ class Memberships:
                 raise
 
     async def leave(self, engine_network: str) -> None:
-        """Take this host's mark off the network, and delete it where that was the last. Idempotent.
+        """Let go of a network; what that takes in Neutron is done behind, by `withdraw`. Idempotent.
 
-        A network in which others have ports stays. Raises StillInUse while endpoints are on it here.
+        Raises StillInUse while endpoints are on it here.
+        """
+        async with self.node.locks[f"network {engine_network}"]:
+            record = self.find(engine_network)
+            if record is None or record.step is Step.LEAVING:
+                return
+            if self.node.ledger.count(engine_network, Use.ATTACHED):
+                raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+            self.node.store.put(replace(record, step=Step.LEAVING, since=self.node.clock.now()))
+            self._free_pools(record)
+
+    async def withdraw(self, engine_network: str) -> None:
+        """Take this host's mark off a network that is left or half joined, and delete it where that was the last.
+
+        The host's ports are gone by then. A network in which others have ports stays. Raises what NetworkService does.
         """
         async with self.node.locks[f"network {engine_network}"]:
             record = self.node.store.get(JoinedNetwork, engine_network)
-            if record is None:
-                return
-            allocations = [one for one in self.node.store.all(Allocation) if one.engine_network == engine_network]
-            if any(one.endpoint_id for one in allocations):
-                raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
-            for allocation in allocations:
-                await delete_allocation(self.node, allocation)
-            await self._withdraw(record)
+            if record and record.step is not Step.HELD:
+                await self._withdraw(record)
+
+    def find(self, engine_network: str) -> JoinedNetwork | None:
+        """Return a network's record; one that was rebuilt may know only the beginning of the engine's id."""
+        record = self.node.store.get(JoinedNetwork, engine_network)
+        short = self.node.store.get(JoinedNetwork, engine_network[:SHORT_ID]) if record is None else None
+        if short is None:
+            return record
+        record = replace(short, id=engine_network)
+        self.node.store.put(record)
+        self.node.store.delete(JoinedNetwork, short.id)
+        for pool in self.node.store.all(AddressPool):
+            if pool.engine_network == short.id:
+                self.node.store.put(replace(pool, engine_network=engine_network))
+        return record
 
     def get(self, engine_network: str) -> JoinedNetwork:
         """Return a joined network. Raises NotFound."""
-        record = self.node.store.get(JoinedNetwork, engine_network)
+        record = self.find(engine_network)
         if record is None or record.step is not Step.HELD:
             raise NotFound(
                 f"network {engine_network[:12]} is not known to Fairlead on this host",
@@ -205,7 +234,8 @@ class Memberships:
 
     def _refuse_second_use(self, engine_network: str, subnet: Subnet) -> None:
         for other in self.node.store.all(JoinedNetwork):
-            if other.id != engine_network and any(one.subnet_id == subnet.id for one in other.subnets):
+            leaving = other.step is Step.LEAVING
+            if other.id != engine_network and not leaving and any(one.subnet_id == subnet.id for one in other.subnets):
                 raise OverlappingSubnet(
                     f"subnet {subnet.cidr} is already used by network {other.id[:12]} on this host",
                     remedy="use that network, or name another Neutron network with -o neutron.net.name=NAME"
@@ -250,10 +280,13 @@ class Memberships:
             for network_id in {network.id for network in found}:
                 await service.untag_network(network_id, tag)
                 await self._delete_unless_used(network_id)
+        self._free_pools(record)
+        self.node.store.delete(JoinedNetwork, record.id)
+
+    def _free_pools(self, record: JoinedNetwork) -> None:
         for pool in self.node.store.all(AddressPool):
             if pool.engine_network == record.id:
                 self.node.store.put(replace(pool, engine_network=""))
-        self.node.store.delete(JoinedNetwork, record.id)
 
     async def _delete_unless_used(self, network_id: str) -> None:
         """Delete an owned network that has no member; the revision guards against one that joins meanwhile."""

@@ -4,9 +4,11 @@ A tag is at most 60 characters (Networking API v2.0, standard attribute tag exte
 separates tags in a filter, and no slash where it is put into a path.
 """
 
+from dataclasses import dataclass
 from hashlib import blake2s
 
 from fairlead.model.network import IPNetwork, Network
+from fairlead.model.records import JoinedNetwork
 
 OWNED = "fairlead"
 """On everything that Fairlead made; what lacks it is never changed or deleted."""
@@ -18,6 +20,9 @@ MEMBER_PREFIX = "fairlead:host="
 """Begins the tag of a host that has joined a network."""
 
 _MADE_BY = "Made by Fairlead"
+_SERVES = "Container network "
+_INTERNAL = "internal"
+_SINGLE = "single use"
 _TAG_LIMIT = 60
 SHORT_ID = 12
 """Characters of an engine's id that its own listings show."""
@@ -26,6 +31,12 @@ SHORT_ID = 12
 def member_tag(host: str, engine_network: str) -> str:
     """Tag an owned network with the host that joined it and its engine's network: the last one out deletes it."""
     return _fit(MEMBER_PREFIX, f"{host}:{engine_network[:SHORT_ID]}")
+
+
+def member_id(tag: str, host: str) -> str:
+    """Read the beginning of the engine's network id out of a host's member tag; empty where it is another's."""
+    short_id = tag.rpartition(":")[2]
+    return short_id if short_id and tag == member_tag(host, short_id) else ""
 
 
 def pool_tag(cidr: IPNetwork) -> str:
@@ -57,8 +68,31 @@ def is_owned(network: Network) -> bool:
 
 
 def port_name(host: str, endpoint_id: str) -> str:
-    """Name a port by its host and the engine's endpoint."""
-    return f"{host}/{endpoint_id[:SHORT_ID]}" if endpoint_id else f"{host}/unclaimed"
+    """Name a port by its host and the engine's endpoint; empty: it waits for one."""
+    return f"{host}/{endpoint_id[:SHORT_ID]}" if endpoint_id else f"{host}/waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a port's description tells: the engine's network that it serves, and how."""
+
+    engine_network: str
+    internal: bool
+    single_use: bool
+
+
+def port_description(joined: JoinedNetwork, *, single_use: bool) -> str:
+    """Describe a port, so that a node's memory can be rebuilt of what Neutron has."""
+    words = (f"{_SERVES}{joined.id}", *((_INTERNAL,) if joined.internal else ()), *((_SINGLE,) if single_use else ()))
+    return ", ".join(words)
+
+
+def described_network(description: str) -> Described | None:
+    """Read a port's description; None where it is not ours."""
+    first, *words = description.split(", ")
+    if not first.startswith(_SERVES):
+        return None
+    return Described(first.removeprefix(_SERVES), internal=_INTERNAL in words, single_use=_SINGLE in words)
 
 
 def _fit(prefix: str, text: str) -> str:

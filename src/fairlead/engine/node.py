@@ -1,9 +1,10 @@
-"""What every use case works with: the ports of this node, and its name."""
+"""What every use case works with: the ports of this node, its ledger and its name."""
 
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from fairlead.engine.ledger import Ledger
 from fairlead.ports.clock import Clock
 from fairlead.ports.dataplane import Dataplane
 from fairlead.ports.network_service import NetworkService
@@ -14,13 +15,14 @@ from fairlead.ports.store import LeaseStore
 class Node:
     """This host, as the engine sees it.
 
+    ledger: of the store's allocations. host_name: given by the operator; empty: what the switch says.
     locks: one for each thing that must not be changed twice at once, by a word that names it.
-    host_name: given by the operator; empty: what the switch says.
     """
 
     network_service: NetworkService
     dataplane: Dataplane
     store: LeaseStore
+    ledger: Ledger
     clock: Clock
     host_name: str = ""
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

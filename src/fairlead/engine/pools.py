@@ -11,7 +11,10 @@ from fairlead.engine.names import OWNED
 from fairlead.engine.node import Node
 from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
 from fairlead.model.network import IPAddress, IPNetwork, Network, Subnet
-from fairlead.model.records import AddressPool, NetworkReference
+from fairlead.model.records import AddressPool, JoinedNetwork, NetworkReference, Origin, Step
+
+_ANY = "*"
+"""Stands in a pool's id for the reference that was not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class AddressPools:
                 remedy="make it with `openstack subnet create`, or name one that it has",
             )
         pool = AddressPool(
-            id=f"{str(reference) or '*'}@{chosen}",
+            id=f"{str(reference) or _ANY}@{chosen}",
             cidr=chosen,
             reference=reference,
             gateway=subnet.gateway if subnet else None,
@@ -92,9 +95,41 @@ class AddressPools:
         if pool and not pool.engine_network:
             self.node.store.delete(AddressPool, pool_id)
 
+    def find(self, pool_id: str) -> AddressPool | None:
+        """Return a pool; one that a rebuilt memory lacks is known by its id, and by the network that has its range."""
+        pool = self.node.store.get(AddressPool, pool_id)
+        if pool is None and self.node.store.get(Origin, Origin.ID):
+            pool = self._recognise(pool_id)
+        return pool
+
+    def _recognise(self, pool_id: str) -> AddressPool | None:
+        reference, _, cidr = pool_id.rpartition("@")
+        for joined in self.node.store.all(JoinedNetwork):
+            named = reference in (_ANY, joined.name, joined.network_id)
+            subnet = next((one for one in joined.subnets if str(one.cidr) == cidr and not one.pool_id), None)
+            if not named or subnet is None or joined.step is not Step.HELD:
+                continue
+            pool = AddressPool(
+                id=pool_id,
+                cidr=subnet.cidr,
+                reference=NetworkReference(
+                    network_id=reference if reference == joined.network_id else "",
+                    name=reference if reference == joined.name else "",
+                ),
+                gateway=subnet.gateway,
+                network_id=joined.network_id,
+                subnet_id=subnet.subnet_id,
+                engine_network=joined.id,
+            )
+            subnets = tuple(replace(one, pool_id=pool_id) if one is subnet else one for one in joined.subnets)
+            self.node.store.put(replace(joined, subnets=subnets))
+            self.node.store.put(pool)
+            return pool
+        return None
+
     def get(self, pool_id: str) -> AddressPool:
         """Return a pool. Raises NotFound."""
-        pool = self.node.store.get(AddressPool, pool_id)
+        pool = self.find(pool_id)
         if pool is None:
             raise NotFound(
                 f"address pool {pool_id} is not known on this host",

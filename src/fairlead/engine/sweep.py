@@ -1,28 +1,24 @@
-"""What is done later: names written behind, and everything that a crash or an outage left half done.
+"""What a crash or an outage left half done, looked for from time to time.
 
 Each step stands for itself: what fails is logged and comes up again the next time.
 """
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
-from fairlead.engine.allocations import delete_allocation
+from fairlead.engine.making import find_lost
 from fairlead.engine.membership import Memberships
-from fairlead.engine.names import port_name
 from fairlead.engine.node import Node
-from fairlead.model.errors import FairleadError, NotFound
-from fairlead.model.network import PortChange
-from fairlead.model.records import Allocation, JoinedNetwork, Step
+from fairlead.engine.warm import WarmPools
+from fairlead.model.errors import FairleadError
+from fairlead.model.records import Batch, JoinedNetwork, Step, Use
 
 log = structlog.get_logger(__name__)
 
-GRACE = 60.0
-"""Seconds that an intent may take; longer than the engine goes on repeating a request (30 s)."""
-
-NAME_AFTER = 2.0
-"""Seconds that an endpoint lives before its port is named: one that lives no longer costs Neutron no rename."""
+GRACE = 120.0
+"""Seconds that an intent may take; longer than any request to Neutron is waited for."""
 
 UNCLAIMED = 300.0
 """Seconds after which an address that no endpoint took is taken back."""
@@ -35,7 +31,7 @@ class EndpointIds:
     node: Node
 
     def __contains__(self, endpoint_id: object) -> bool:
-        return any(one.endpoint_id == endpoint_id for one in self.node.store.all(Allocation))
+        return isinstance(endpoint_id, str) and self.node.ledger.of_endpoint(endpoint_id) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +40,26 @@ class Sweep:
 
     node: Node
     memberships: Memberships
-
-    async def name_ports(self) -> None:
-        """Write endpoints into their ports' names; those that came and went meanwhile cost nothing."""
-        settled = self.node.clock.now() - NAME_AFTER
-        for allocation in self.node.store.all(Allocation):
-            waits = allocation.endpoint_id and not allocation.named and allocation.step is Step.HELD
-            if waits and allocation.since <= settled:
-                await self._try("name a port", self._name(allocation))
+    warm: WarmPools
 
     async def finish(self) -> None:
         """Finish or undo what is older than its grace."""
         now = self.node.clock.now()
-        for allocation in self.node.store.all(Allocation):
-            age = now - allocation.since
-            unfinished = allocation.step is Step.WANTED and age > GRACE
-            unclaimed = allocation.step is Step.HELD and not allocation.endpoint_id and age > UNCLAIMED
-            if allocation.step is Step.LEAVING or unfinished or unclaimed:
-                await self._try("delete a port", delete_allocation(self.node, allocation))
-        for record in self.node.store.all(JoinedNetwork):
-            if record.step is Step.WANTED and now - record.since > GRACE:
-                await self._try("undo a join", self.memberships.leave(record.id))
+        for batch in self.node.store.all(Batch):
+            if now - batch.since > GRACE:
+                await self._try("find out about ports", find_lost(self.node, batch))
+        for joined in self.node.store.all(JoinedNetwork):
+            if joined.step is Step.WANTED and now - joined.since > GRACE:
+                await self._try("undo a join", self.memberships.withdraw(joined.id))
+            for allocation in self.node.ledger.in_use(joined.id, Use.CLAIMED):
+                if now - allocation.since > UNCLAIMED:
+                    self.warm.give_back(allocation)
 
     async def unplug(self) -> None:
         """Remove from this host what belongs to no endpoint."""
         removed = await self.node.dataplane.sweep(EndpointIds(self.node))
         if removed:
             log.info("removed orphaned attachments", endpoints=removed)
-
-    async def _name(self, allocation: Allocation) -> None:
-        name = port_name(await self.node.host(), allocation.endpoint_id)
-        try:
-            await self.node.network_service.update_port(
-                allocation.port_id, PortChange(name=name, device_id=allocation.endpoint_id)
-            )
-        except NotFound:
-            log.warning("a container's port is gone from Neutron", port=allocation.port_id, name=name)
-        current = self.node.store.get(Allocation, allocation.id)
-        if current and current.endpoint_id == allocation.endpoint_id:
-            self.node.store.put(replace(current, named=True))
 
     async def _try(self, what: str, work: Awaitable[None]) -> None:
         try:

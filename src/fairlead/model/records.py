@@ -6,6 +6,7 @@ Every row is written before the world is changed (its state says what is wanted)
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from fairlead.model.network import HostRoute, IPAddress, IPNetwork
 
@@ -83,29 +84,76 @@ class JoinedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class Allocation:
-    """A port on its way from wanted to gone, with the addresses that the engine knows of.
+class Batch:
+    """The intent to make ports for a network of the engine's, in one request.
 
-    id: also the port's first device_id, so that a port made just before a crash is found again.
-    addresses: all that the port has; claimed: those handed to the engine. endpoint_id is empty until the engine has
-    made an endpoint of it. named: the port's name and device_id say so in Neutron. since: epoch seconds of the last
-    change of step or endpoint.
+    id: also the ports' first device_id, so that those made just before a crash are found again. since: epoch seconds.
     """
 
     id: str
-    step: Step
     engine_network: str
     since: float
-    port_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Marks that the records tell the whole of this node: it began with none, or they have been rebuilt."""
+
+    ID: ClassVar[str] = "node"
+    id: str = ID
+
+
+class Use(StrEnum):
+    """What a port is good for just now."""
+
+    FRESH = "fresh"  # free, and never used
+    RETURNED = "returned"  # free again, though perhaps not rested yet
+    CLAIMED = "claimed"
+    ATTACHED = "attached"
+    LEAVING = "leaving"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """A port of this node's, with the addresses that the engine knows of.
+
+    id: the port's. addresses: all that the port has; claimed: those handed to the engine. endpoint_id is empty until
+    the engine has made an endpoint of it. since: epoch seconds of the last change of use.
+
+    single_use: it serves one endpoint and goes with it: a user chose its address or MAC, or OVN did not wire it.
+    rests_until: epoch seconds before which it is not given out again, 0 where it never was.
+    told: the endpoint that Neutron shows as the port's, empty where it shows none.
+    """
+
+    id: str
+    engine_network: str
+    since: float
     mac: str = ""
     addresses: tuple[IPAddress, ...] = ()
     claimed: frozenset[IPAddress] = field(default_factory=frozenset)
     endpoint_id: str = ""
-    named: bool = False
+    single_use: bool = False
+    leaving: bool = False
+    rests_until: float = 0.0
+    told: str = ""
+
+    @property
+    def use(self) -> Use:
+        """What the port is good for just now."""
+        if self.leaving:
+            return Use.LEAVING
+        if self.endpoint_id:
+            return Use.ATTACHED
+        if self.claimed:
+            return Use.CLAIMED
+        return Use.RETURNED if self.rests_until else Use.FRESH
 
     def address(self, version: int) -> IPAddress | None:
         """Return the address of IP version 4 or 6, if it has one."""
         return next((address for address in self.addresses if address.version == version), None)
 
 
-Record = AddressPool | JoinedNetwork | Allocation
+FREE = (Use.RETURNED, Use.FRESH)
+"""The uses of ports that wait to be given out."""
+
+Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin

@@ -45,6 +45,10 @@ class Dataplane(Protocol):
         """
         ...
 
+    async def plugged(self) -> list[Attachment]:
+        """List Fairlead's attachments that the switch has; their MTU is not known (0)."""
+        ...
+
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all of Fairlead's attachments on this host but the known ids; return the ids removed.
 

@@ -2,9 +2,9 @@
 
 from typing import Protocol, TypeVar
 
-from fairlead.model.records import AddressPool, Allocation, JoinedNetwork, Record
+from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Origin, Record
 
-R = TypeVar("R", AddressPool, JoinedNetwork, Allocation)
+R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin)
 
 
 class LeaseStore(Protocol):

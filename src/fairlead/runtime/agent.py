@@ -7,6 +7,8 @@ from pathlib import Path
 
 import structlog
 
+from fairlead.engine.engine import Engine
+from fairlead.engine.keeper import Keeper
 from fairlead.engine.sweep import Sweep
 from fairlead.model.errors import FairleadError
 from fairlead.runtime.logs import configure_logs, new_request_id
@@ -18,9 +20,6 @@ log = structlog.get_logger(__name__)
 
 SWEEP_EVERY = 15.0
 """Seconds between two sweeps."""
-
-NAME_EVERY = 1.0
-"""Seconds between two looks for ports to name."""
 
 
 async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -34,8 +33,7 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
         log.info("serving", socket=settings.agent.socket)
         work = [
             asyncio.create_task(_introduce(agent)),
-            asyncio.create_task(_sweep(agent.sweep)),
-            asyncio.create_task(_name(agent.sweep)),
+            asyncio.create_task(_work_behind(agent.engine)),
         ]
         await stop.wait()
         log.info("stopping")
@@ -49,8 +47,8 @@ async def _introduce(agent: Agent) -> None:
     new_request_id()
     while True:
         try:
-            host = await agent.node.host()
-            view = await agent.node.network_service.view()
+            host = await agent.engine.node.host()
+            view = await agent.engine.node.network_service.view()
         except FairleadError as error:
             log.warning("not ready", error=str(error))
             await asyncio.sleep(SWEEP_EVERY)
@@ -68,6 +66,19 @@ async def _introduce(agent: Agent) -> None:
         return
 
 
+async def _work_behind(engine: Engine) -> None:
+    """Begin once the node's memory is whole: what it does not know would be taken for orphans."""
+    while True:
+        new_request_id()
+        try:
+            await engine.rebuild.ensure()
+        except FairleadError as error:
+            log.warning("this node's memory waits to be rebuilt", error=str(error))
+            await asyncio.sleep(SWEEP_EVERY)
+            continue
+        await asyncio.gather(_sweep(engine.sweep), _keep(engine.keeper))
+
+
 async def _sweep(sweep: Sweep) -> None:
     unplugged = False
     while True:
@@ -79,11 +90,17 @@ async def _sweep(sweep: Sweep) -> None:
             await sweep.finish()
         except FairleadError as error:
             log.warning("sweep put off", error=str(error))
+        except Exception:  # as in _keep
+            log.exception("unexpected error")
         await asyncio.sleep(SWEEP_EVERY)
 
 
-async def _name(sweep: Sweep) -> None:
+async def _keep(keeper: Keeper) -> None:
     while True:
-        await asyncio.sleep(NAME_EVERY)
         new_request_id()
-        await sweep.name_ports()
+        try:
+            if not await keeper.step():
+                await keeper.rest()
+        except Exception:  # a mistake in one job must not end all that is done behind
+            log.exception("unexpected error")
+            await asyncio.sleep(SWEEP_EVERY)

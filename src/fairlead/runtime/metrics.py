@@ -1,17 +1,42 @@
 """What the agent counts, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable
 
-from fairlead.model.records import Allocation, JoinedNetwork
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from fairlead.engine.ledger import Ledger
+from fairlead.model.records import JoinedNetwork, Use
 from fairlead.ports.store import LeaseStore
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
+class _Ports(Collector):
+    """The ports of each network on this host, counted when asked."""
+
+    def __init__(self, store: LeaseStore, ledger: Ledger) -> None:
+        self._store = store
+        self._ledger = ledger
+
+    def collect(self) -> Iterable[Metric]:
+        """Count."""
+        networks = self._store.all(JoinedNetwork)
+        yield GaugeMetricFamily("fairlead_networks", "Networks on this host", value=len(networks))
+        ports = GaugeMetricFamily(
+            "fairlead_ports", "Ports of this host, by what they are good for", labels=["network", "use"]
+        )
+        for joined in networks:
+            for use in Use:
+                ports.add_metric([joined.name, use], self._ledger.count(joined.id, use))
+        yield ports
+
+
 class Metrics:
     """Counters of one agent, in a registry of their own."""
 
-    def __init__(self, store: LeaseStore) -> None:
+    def __init__(self, store: LeaseStore, ledger: Ledger) -> None:
         self.registry = CollectorRegistry()
         self._rpcs = Histogram(
             "fairlead_rpc_seconds",
@@ -37,14 +62,19 @@ class Metrics:
         self._work = Counter(
             "fairlead_dataplane_work", "Netlink messages, OVSDB transactions", ["step"], registry=self.registry
         )
-        networks = Gauge("fairlead_networks", "Networks on this host", registry=self.registry)
-        networks.set_function(lambda: len(store.all(JoinedNetwork)))
-        endpoints = Gauge("fairlead_endpoints", "Endpoints on this host", registry=self.registry)
-        endpoints.set_function(lambda: sum(1 for one in store.all(Allocation) if one.endpoint_id))
+        self._rpc_calls = Counter(
+            "fairlead_rpc_neutron_calls",
+            "Requests to Neutron that RPCs of the container engine led to",
+            ["rpc"],
+            registry=self.registry,
+        )
+        self.registry.register(_Ports(store, ledger))
 
-    def rpc(self, path: str, status: int, seconds: float) -> None:
-        """Count one RPC."""
-        self._rpcs.labels(path.lstrip("/"), str(status)).observe(seconds)
+    def rpc(self, path: str, status: int, seconds: float, neutron_calls: int) -> None:
+        """Count one RPC, and the requests to Neutron that it led to."""
+        name = path.lstrip("/")
+        self._rpcs.labels(name, str(status)).observe(seconds)
+        self._rpc_calls.labels(name).inc(neutron_calls)
 
     def neutron_call(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count one request to Neutron."""

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,6 +38,19 @@ class OvsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wiring_timeout: float = 10.0
 
 
+class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ports that wait for containers, for each network. cool_down: seconds; rate: ports per second; share: 0 to 1.
+
+    See engine.sizing.PoolLimits.
+    """
+
+    floor: Annotated[int, msgspec.Meta(ge=0)] = 2
+    ceiling: Annotated[int, msgspec.Meta(ge=0)] = 100
+    cool_down: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    rate: Annotated[float, msgspec.Meta(gt=0)] = 5.0
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.25
+
+
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The log, on standard error."""
 
@@ -51,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cloud: CloudSettings = CloudSettings()
     agent: AgentSettings = AgentSettings()
     ovs: OvsSettings = OvsSettings()
+    pool: PoolSettings = PoolSettings()
     log: LogSettings = LogSettings()
 
 

@@ -5,18 +5,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from fairlead.adapters.dataplane.ovs import OvsDataplane
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.engine.allocations import Allocations
-from fairlead.engine.endpoints import Endpoints
-from fairlead.engine.membership import Memberships
+from fairlead.engine.engine import Engine
+from fairlead.engine.ledger import Ledger
 from fairlead.engine.node import Node
-from fairlead.engine.pools import AddressPools
-from fairlead.engine.sweep import Sweep
+from fairlead.engine.sizing import PoolLimits
 from fairlead.frontends.docker.app import make_app, routes
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
@@ -24,6 +23,7 @@ from fairlead.runtime.clock import SystemClock
 from fairlead.runtime.logs import current_request_id, new_request_id
 from fairlead.runtime.metrics import Metrics
 from fairlead.runtime.settings import Settings
+from fairlead.runtime.tally import Tally
 
 STORE = "node.sqlite"
 
@@ -32,9 +32,8 @@ STORE = "node.sqlite"
 class Agent:
     """A wired agent: the application to serve, and what runs beside it."""
 
-    node: Node
+    engine: Engine
     app: web.Application
-    sweep: Sweep
 
 
 @asynccontextmanager
@@ -44,11 +43,24 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
         config = find_cloud(settings.cloud.name, environ=environ)
         store = SqliteStore(Path(settings.agent.state_dir) / STORE)
         stack.callback(store.close)
-        metrics = Metrics(store)
+        ledger = Ledger(store)
+        metrics, tally = Metrics(store, ledger), Tally()
+
+        def on_call(method: str, path: str, status: int, seconds: float) -> None:
+            tally.add()
+            metrics.neutron_call(method, path, status, seconds)
+
+        def begin_rpc() -> str:
+            tally.begin()
+            return new_request_id()
+
+        def end_rpc(path: str, status: int, seconds: float) -> None:
+            metrics.rpc(path, status, seconds, tally.calls())
+
         neutron = NeutronService(
             config,
             request_id=current_request_id,
-            on_call=metrics.neutron_call,
+            on_call=on_call,
             connect_timeout=settings.cloud.connect_timeout,
             total_timeout=settings.cloud.timeout,
         )
@@ -61,15 +73,14 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
             on_step=lambda step: metrics.dataplane_step(step.name, step.seconds, step.count),
         )
         stack.push_async_callback(dataplane.close)
-        node = Node(neutron, dataplane, store, SystemClock(), settings.agent.host)
-        pools = AddressPools(node)
-        memberships = Memberships(node)
-        network = NetworkDriver(memberships, Endpoints(node, memberships))
-        ipam = IpamDriver(pools, Allocations(node, pools))
-        app = make_app(routes(network, ipam), new_request_id=new_request_id, observe=metrics.rpc)
+        node = Node(neutron, dataplane, store, ledger, SystemClock(), settings.agent.host)
+        engine = Engine.over(node, PoolLimits(**msgspec.structs.asdict(settings.pool)))
+        network = NetworkDriver(engine.memberships, engine.endpoints)
+        ipam = IpamDriver(engine.pools, engine.allocations)
+        app = make_app(routes(network, ipam), prepare=engine.rebuild.ensure, new_request_id=begin_rpc, observe=end_rpc)
 
         async def show_metrics(_: web.Request) -> web.Response:
             return web.Response(body=metrics.render(), content_type="text/plain")
 
         app.router.add_get("/metrics", show_metrics)
-        yield Agent(node, app, Sweep(node, memberships))
+        yield Agent(engine, app)

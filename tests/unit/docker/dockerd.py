@@ -11,17 +11,18 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.engine.allocations import Allocations
-from fairlead.engine.endpoints import Endpoints
-from fairlead.engine.membership import Memberships
+from fairlead.engine.engine import Engine
+from fairlead.engine.ledger import Ledger
 from fairlead.engine.node import Node
-from fairlead.engine.pools import AddressPools
-from fairlead.engine.sweep import Sweep
+from fairlead.engine.sizing import PoolLimits
 from fairlead.frontends.docker.app import make_app, routes
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.model.attachment import Attachment
 from fairlead.ports.dataplane import HostView
+
+NO_POOL = PoolLimits(floor=0, ceiling=0, cool_down=0.0)
+"""Nothing is made ahead, and what is given back goes: what Neutron has then is what containers need."""
 
 
 class DriverError(Exception):
@@ -33,7 +34,7 @@ class PlugBoard:
     """A data plane that remembers what was plugged; `broken` is raised by the next calls."""
 
     host: str
-    plugged: dict[str, Attachment] = field(default_factory=dict)
+    attachments: dict[str, Attachment] = field(default_factory=dict)
     broken: Exception | None = None
 
     def _check(self) -> None:
@@ -46,17 +47,21 @@ class PlugBoard:
 
     async def apply(self, attachment: Attachment) -> None:
         self._check()
-        self.plugged[attachment.id] = attachment
+        self.attachments[attachment.id] = attachment
 
     async def remove(self, attachment_id: str) -> None:
         self._check()
-        self.plugged.pop(attachment_id, None)
+        self.attachments.pop(attachment_id, None)
+
+    async def plugged(self) -> list[Attachment]:
+        self._check()
+        return list(self.attachments.values())
 
     async def sweep(self, known: Container[str]) -> list[str]:
         self._check()
-        orphans = [one for one in self.plugged if one not in known]
+        orphans = [one for one in self.attachments if one not in known]
         for one in orphans:
-            del self.plugged[one]
+            del self.attachments[one]
         return orphans
 
 
@@ -97,8 +102,9 @@ class Network:
 class Host:
     """A host with an agent and a dockerd. `restart` gives it a new agent on the same file."""
 
-    def __init__(self, name: str, config: CloudConfig, directory: Path) -> None:
+    def __init__(self, name: str, config: CloudConfig, directory: Path, limits: PoolLimits = NO_POOL) -> None:
         self.name = name
+        self.limits = limits
         self.config = config
         self.directory = directory
         self.dataplane = PlugBoard(name)
@@ -112,12 +118,12 @@ class Host:
         neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )
-        self.node = Node(neutron, self.dataplane, self.store, self.clock)
-        pools, memberships = AddressPools(self.node), Memberships(self.node)
-        self.sweep = Sweep(self.node, memberships)
-        network = NetworkDriver(memberships, Endpoints(self.node, memberships))
+        self.node = Node(neutron, self.dataplane, self.store, Ledger(self.store), self.clock)
+        self.engine = Engine.over(self.node, self.limits, random=lambda: 0.5)
+        network = NetworkDriver(self.engine.memberships, self.engine.endpoints)
         app = make_app(
-            routes(network, IpamDriver(pools, Allocations(self.node, pools))),
+            routes(network, IpamDriver(self.engine.pools, self.engine.allocations)),
+            prepare=self.engine.rebuild.ensure,
             new_request_id=lambda: f"req-{uuid4()}",
             observe=lambda path, status, _: self.observed.append((path, status)),
         )
@@ -125,6 +131,12 @@ class Host:
 
     async def stop(self) -> None:
         await self._stack.aclose()
+
+    async def behind(self, seconds: float = 0.0) -> None:
+        """Let time pass, and the keeper do all that is due then."""
+        self.clock.time += seconds
+        while await self.engine.keeper.step():
+            pass
 
     async def restart(self) -> None:
         await self.stop()
@@ -202,8 +214,10 @@ class Host:
         return network
 
     async def network_rm(self, network: Network) -> None:
+        """Run `docker network rm`, and let the keeper catch up."""
         await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
         await self._release_pools(network)
+        await self.behind()
 
     async def _release_pools(self, network: Network) -> None:
         for (pool_id, _, _), gateway in zip(network.pools, network.gateways, strict=False):
@@ -241,10 +255,13 @@ class Host:
         mac = created.get("Interface", {}).get("MacAddress", mac)
         return Running(network, endpoint_id, address, address6, mac, joined)
 
-    async def rm(self, container: Running) -> None:
+    async def rm(self, container: Running, *, behind: bool = True) -> None:
+        """Run `docker rm -f`; behind: and let the keeper catch up."""
         ids = {"NetworkID": container.network.id, "EndpointID": container.endpoint_id}
         await self.rpc("NetworkDriver.Leave", ids)
         await self.rpc("NetworkDriver.DeleteEndpoint", ids)
         for pool_id, _, v6 in container.network.pools:
             address = container.address6 if v6 else container.address
             await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address.split("/")[0]})
+        if behind:
+            await self.behind()

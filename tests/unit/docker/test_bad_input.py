@@ -19,7 +19,7 @@ WEB = {"neutron.net.name": "web"}
 def nothing_left(cloud: FakeCloud, host: Host) -> bool:
     made = [*cloud.store.resources["networks"], *cloud.store.resources["subnets"], *cloud.store.resources["ports"]]
     kept = [*host.store.all(AddressPool), *host.store.all(JoinedNetwork), *host.store.all(Allocation)]
-    return not made and not kept and not host.dataplane.plugged
+    return not made and not kept and not host.dataplane.attachments
 
 
 def one_line(text: str) -> bool:
@@ -151,7 +151,7 @@ async def test_no_neutron(cloud: FakeCloud, h1: Host) -> None:
     text = await refused(h1.run(network))
     assert "503" in text
     assert time.monotonic() - started < 10
-    assert not h1.dataplane.plugged
+    assert not h1.dataplane.attachments
 
 
 async def test_a_neutron_that_hangs(cloud: FakeCloud, h1: Host) -> None:
@@ -184,7 +184,7 @@ async def test_a_port_whose_answer_was_lost_is_found_again_and_deleted(cloud: Fa
     assert len(cloud.store.resources["ports"]) == 1
     await h1.restart()
     h1.clock.time += 120
-    await h1.sweep.finish()
+    await h1.engine.sweep.finish()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
 
@@ -197,7 +197,7 @@ async def test_a_port_that_could_not_be_deleted_is_deleted_later(cloud: FakeClou
     assert len(cloud.store.resources["ports"]) == 1
     cloud._faults.clear()
     await h1.restart()
-    await h1.sweep.finish()
+    await h1.engine.sweep.finish()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
 
@@ -210,7 +210,7 @@ async def test_a_network_whose_answer_was_lost_is_found_again_and_deleted(
     await refused(h1.network_create(SUBNET))
     await h1.restart()
     h1.clock.time += 120
-    await h1.sweep.finish()
+    await h1.engine.sweep.finish()
     assert nothing_left(cloud, h1)
 
 
@@ -237,7 +237,7 @@ async def test_no_switch_from_the_beginning(cloud: FakeCloud, h1: Host) -> None:
     await refused(h1.network_create(SUBNET))
     h1.dataplane.broken = None
     h1.clock.time += 120
-    await h1.sweep.finish()
+    await h1.engine.sweep.finish()
     assert nothing_left(cloud, h1)
 
 

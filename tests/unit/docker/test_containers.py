@@ -35,7 +35,7 @@ async def test_a_run_costs_one_request_and_a_rm_another(cloud: FakeCloud, h1: Ho
     await h1.rm(container)
     assert [(call.method, call.path) for call in cloud.calls] == [("DELETE", f"/ports/{port['id']}")]
     assert not ports(cloud)
-    assert not h1.dataplane.plugged
+    assert not h1.dataplane.attachments
     assert not h1.store.all(Allocation)
 
 
@@ -62,7 +62,7 @@ async def test_the_container_gets_gateway_and_device_and_no_second_nic(cloud: Fa
         "Gateway": "10.20.0.254",
         "DisableGatewayService": True,
     }
-    (attachment,) = h1.dataplane.plugged.values()
+    (attachment,) = h1.dataplane.attachments.values()
     assert attachment.mtu == next(iter(cloud.store.resources["networks"].values()))["mtu"]
 
 
@@ -182,7 +182,7 @@ async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host) -> None:
     container = await h1.run(network)
     await h1.rm(container)
     h1.clock.time += 1000
-    await h1.sweep.finish()
+    await h1.engine.sweep.finish()
     await h1.network_rm(network)
     assert not ports(cloud)
     assert not cloud.store.resources["networks"]

@@ -66,7 +66,7 @@ class Turns:
 
 
 def election(cloud: Cloud, clock: Turns) -> Election:
-    node = Node(cast(Any, cloud), cast(Any, None), cast(Any, None), clock, "host")
+    node = Node(cast(Any, cloud), cast(Any, None), cast(Any, None), cast(Any, None), clock, "host")
     return Election(node, cloud.candidates, cloud.settle)
 
 
@@ -109,7 +109,7 @@ async def test_the_own_candidate_is_told_before_anything_else_can_fail() -> None
         raise ConnectionError
 
     told: list[str] = []
-    node = Node(cast(Any, cloud), cast(Any, None), cast(Any, None), Turns(), "host")
+    node = Node(cast(Any, cloud), cast(Any, None), cast(Any, None), cast(Any, None), Turns(), "host")
     with pytest.raises(ConnectionError):
         await Election(node, cloud.candidates, broken).run(NewNetwork("web"), lambda mine: told.append(mine.id))
     assert told == ["mine"]

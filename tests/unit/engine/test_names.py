@@ -26,7 +26,7 @@ def test_the_longest_range_fits_into_a_tag() -> None:
 def test_names_are_made_for_operators_to_read() -> None:
     assert network_name(ip_network("10.20.0.0/24")) == "fairlead-10.20.0.0-24"
     assert port_name("h1", "0123456789abcdef") == "h1/0123456789ab"
-    assert port_name("h1", "") == "h1/unclaimed"
+    assert port_name("h1", "") == "h1/waiting"
 
 
 @given(st.sets(st.integers(min_value=0, max_value=31), max_size=12))

@@ -1,18 +1,30 @@
 """The node's file keeps what it was told, through restarts, for one agent at a time."""
 
+import json
 import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
+from fairlead.adapters.store import sqlite
 from fairlead.adapters.store.sqlite import MIGRATIONS, SqliteStore
 from fairlead.model.errors import StoreError
 from fairlead.model.network import HostRoute
-from fairlead.model.records import AddressPool, Allocation, JoinedNetwork, JoinedSubnet, NetworkReference, Step
+from fairlead.model.records import (
+    AddressPool,
+    Allocation,
+    Batch,
+    JoinedNetwork,
+    JoinedSubnet,
+    NetworkReference,
+    Origin,
+    Step,
+)
 
 POOL = AddressPool(
     "web@10.20.0.0/24",
@@ -34,7 +46,6 @@ NETWORK = JoinedNetwork(
 )
 ALLOCATION = Allocation(
     "i",
-    Step.HELD,
     NETWORK.id,
     2.5,
     addresses=(ip_address("10.20.0.5"), ip_address("fd00::5")),
@@ -66,7 +77,7 @@ def test_every_kind_of_record_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_records_come_oldest_first_also_when_written_again(tmp_path: Path) -> None:
     with opened(tmp_path / "node.sqlite") as store:
         for name in ("b", "a", "c", "b"):
-            store.put(Allocation(name, Step.WANTED, "n", 0.0))
+            store.put(Allocation(name, "n", 0.0))
         assert [one.id for one in store.all(Allocation)] == ["b", "a", "c"]
     with opened(tmp_path / "node.sqlite") as store:
         assert [one.id for one in store.all(Allocation)] == ["b", "a", "c"]
@@ -85,20 +96,90 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"not a database at all, but some text", b"{}"])
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_file_is_moved_aside_and_the_store_begins_anew(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "node.sqlite").write_bytes(damage * 100)
-    with pytest.raises(StoreError, match=r"node\.sqlite.*move it away"):
-        SqliteStore(tmp_path / "node.sqlite")
+    with opened(tmp_path / "node.sqlite") as store:
+        assert store.get(Origin, Origin.ID) is None
+        store.put(ALLOCATION)
+    (aside,) = tmp_path.glob("node.sqlite.damaged-*")
+    assert aside.read_bytes() == damage * 100
 
 
-def test_a_record_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+def test_a_page_that_was_overwritten_is_found(tmp_path: Path) -> None:
+    with opened(tmp_path / "node.sqlite") as store:
+        for number in range(2000):
+            store.put(replace(ALLOCATION, id=str(number)))
+    with (tmp_path / "node.sqlite").open("r+b") as file:
+        file.seek(40 * 4096)
+        file.write(b"x" * 4096)
+    with opened(tmp_path / "node.sqlite") as store:
+        assert store.all(Allocation) == []
+    assert list(tmp_path.glob("node.sqlite.damaged-*"))
+
+
+def test_a_record_that_can_not_be_read_is_damage(tmp_path: Path) -> None:
     with opened(tmp_path / "node.sqlite") as store:
         store.put(ALLOCATION)
     with closing(sqlite3.connect(tmp_path / "node.sqlite")) as db:
         db.execute("UPDATE record SET body = '{\"id\": 1}'")
         db.commit()
-    with pytest.raises(StoreError, match="move it away"):
-        SqliteStore(tmp_path / "node.sqlite")
+    with opened(tmp_path / "node.sqlite") as store:
+        assert store.all(Allocation) == []
+
+
+FIRST_SCHEMA_ROWS = (
+    ("JoinedNetwork", "a", {"id": "a", "step": "held", "since": 1.0}),
+    (
+        "Allocation",
+        "i1",
+        {"id": "i1", "step": "held", "engine_network": "a", "since": 2.5, "port_id": "p1", "mac": "fa:16:3e:00:00:01",
+         "addresses": ["10.20.0.5"], "claimed": ["10.20.0.5"], "endpoint_id": "e1", "named": True},
+    ),
+    (
+        "Allocation",
+        "i2",
+        {"id": "i2", "step": "leaving", "engine_network": "a", "since": 3.5, "port_id": "p2", "mac": "",
+         "addresses": ["10.20.0.6"], "claimed": [], "endpoint_id": "", "named": False},
+    ),
+    (
+        "Allocation",
+        "i3",
+        {"id": "i3", "step": "wanted", "engine_network": "a", "since": 4.5, "port_id": "", "mac": "",
+         "addresses": [], "claimed": [], "endpoint_id": "", "named": False},
+    ),
+)  # fmt: skip
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "node.sqlite")) as db:
+        db.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 1")
+        db.executemany(
+            "INSERT INTO record VALUES (?, ?, ?)",
+            [(kind, one, json.dumps(body)) for kind, one, body in FIRST_SCHEMA_ROWS],
+        )
+        db.commit()
+    with opened(tmp_path / "node.sqlite") as store:
+        address = ip_address("10.20.0.5")
+        assert store.all(Allocation) == [
+            Allocation(
+                "p1", "a", 2.5, "fa:16:3e:00:00:01", (address,), frozenset({address}), endpoint_id="e1", told="e1"
+            ),
+            Allocation("p2", "a", 3.5, addresses=(ip_address("10.20.0.6"),), leaving=True),
+        ]
+        assert store.all(Batch) == [Batch("i3", "a", 4.5)]
+        assert store.get(Origin, Origin.ID) == Origin()
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path / "node.sqlite") as store:
+        store.put(NETWORK)
+    wrong = (*MIGRATIONS, "DELETE FROM record; SELECT nonsense FROM nowhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "MIGRATIONS", wrong)
+        with pytest.raises(StoreError):
+            SqliteStore(tmp_path / "node.sqlite")
+    with opened(tmp_path / "node.sqlite") as store:
+        assert store.all(JoinedNetwork) == [NETWORK]
 
 
 def test_a_file_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ class OvsDataplane:
         async with self._turns.turn(attachment_id):
             await self._remove(attachment_id)
 
+    async def plugged(self) -> list[Attachment]:
+        """List Fairlead's attachments that the switch has. Raises SwitchUnavailable."""
+        return await self._ovsdb.run(rows.attachments)
+
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all that carries Fairlead's mark on this host but the known ids; return the ids removed, sorted.
 

@@ -141,6 +141,24 @@ def marks(tables: Tables, _transaction: Any) -> set[str]:
     return {mark for port in tables["Port"].rows.values() for mark in _marks(port) if mark}
 
 
+def attachments(tables: Tables, _transaction: Any) -> list[Attachment]:
+    """Read Fairlead's attachments back from what `plug` wrote."""
+    found = []
+    for interface in tables["Interface"].rows.values():
+        told = interface.external_ids
+        if attachment_id := attachment_of_interface(interface.name, told):
+            found.append(
+                Attachment(
+                    attachment_id,
+                    port_id=told.get("iface-id", ""),
+                    mac=told.get("attached-mac", ""),
+                    mtu=0,
+                    network_id=told.get(NETWORK_KEY, ""),
+                )
+            )
+    return found
+
+
 def host_view(bridge: str) -> Change[HostView]:
     """Read what the switch says of its host; the change raises SwitchUnavailable without the bridge.
 

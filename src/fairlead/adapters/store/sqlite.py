@@ -7,20 +7,22 @@ of the process loses nothing, and a crash of the machine at most the last moment
 import fcntl
 import os
 import sqlite3
+import time
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import IO, Any, TypeVar, get_args
 
+import structlog
 from cattrs import BaseValidationError
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from fairlead.model.errors import StoreError
 from fairlead.model.network import IPAddress, IPNetwork
-from fairlead.model.records import AddressPool, Allocation, JoinedNetwork, Record
+from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Origin, Record
 
-R = TypeVar("R", AddressPool, JoinedNetwork, Allocation)
+R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin)
 
-KINDS: tuple[type[Record], ...] = (AddressPool, JoinedNetwork, Allocation)
+KINDS: tuple[type[Record], ...] = (AddressPool, JoinedNetwork, Batch, Allocation, Origin)
 
 # One statement list per version of the schema; `PRAGMA user_version` says how many have been applied.
 MIGRATIONS: tuple[str, ...] = (
@@ -32,7 +34,41 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (kind, id)
     )
     """,
+    # A store that has anything tells the whole of its node.
+    """
+    INSERT INTO record (kind, id, body)
+        SELECT 'Origin', 'node', '{"id": "node"}' WHERE EXISTS (SELECT 1 FROM record)
+    """,
+    # Allocations are known by their port's id; one without a port was an intent, and those are batches now.
+    """
+    INSERT INTO record (kind, id, body)
+        SELECT 'Batch', id, json_object(
+            'id', id, 'engine_network', body ->> 'engine_network', 'since', body -> 'since'
+        )
+        FROM record WHERE kind = 'Allocation' AND body ->> 'port_id' = '';
+    DELETE FROM record WHERE kind = 'Allocation' AND body ->> 'port_id' = '';
+    UPDATE record SET
+        id = body ->> 'port_id',
+        body = json_remove(
+            json_set(
+                body,
+                '$.id', body ->> 'port_id',
+                '$.leaving', json(iif(body ->> 'step' = 'leaving', 'true', 'false')),
+                '$.told', iif(body ->> 'named', body ->> 'endpoint_id', ''),
+                '$.single_use', json('false'),
+                '$.rests_until', 0.0
+            ),
+            '$.step', '$.port_id', '$.named'
+        )
+        WHERE kind = 'Allocation';
+    """,
 )
+
+
+_DAMAGE = (sqlite3.DatabaseError, ValueError, BaseValidationError)
+"""What a file raises that does not hold what was written."""
+
+log = structlog.get_logger(__name__)
 
 
 def _converter() -> JsonConverter:
@@ -48,24 +84,27 @@ def _converter() -> JsonConverter:
 class SqliteStore:
     """LeaseStore over one file; one process at a time.
 
-    Raises StoreError where the file can't be opened, belongs to a newer Fairlead, or another agent holds it.
+    A damaged file is moved aside, and the store begins empty. Raises StoreError where the file can't be opened, belongs
+    to a newer Fairlead, or another agent holds it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._converter = _converter()
         self._lock = _lock(path)
+        self._records: dict[type[Record], dict[str, Record]] = {}
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            path.chmod(0o600)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._migrate()
-            self._records: dict[type[Record], dict[str, Record]] = {kind: self._load(kind) for kind in KINDS}
-        except (sqlite3.Error, OSError, ValueError, BaseValidationError) as error:
+            try:
+                self._open()
+            except _DAMAGE as error:
+                if isinstance(error, sqlite3.OperationalError):  # no space, no right, a disk that fails
+                    raise
+                self._move_aside(error)
+                self._open()
+        except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise StoreError(
-                f"can't read {path}: {error}", remedy="restore it, or move it away and restart the agent"
+                f"can't read {path}: {error}", remedy="mend the disk, or move the file away and restart the agent"
             ) from error
         except StoreError:
             self._lock.close()
@@ -106,6 +145,32 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreError(f"can't write {self._path}: {error}", remedy="free space, or mend the disk") from error
 
+    def _open(self) -> None:
+        self._db = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            self._path.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._check()
+            self._migrate()
+            self._records = {kind: self._load(kind) for kind in KINDS}
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _check(self) -> None:
+        """Look at every page, which takes 1 ms for each 300 ports: reading rows would miss a damaged index."""
+        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+
+    def _move_aside(self, error: Exception) -> None:
+        aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
+        self._path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        log.warning("this node's memory is damaged: moved aside", file=str(aside), error=str(error))
+
     def _migrate(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
@@ -114,10 +179,7 @@ class SqliteStore:
                 remedy="upgrade Fairlead on this host",
             )
         for number, statement in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {number}")
-            self._db.execute("COMMIT")
+            self._db.executescript(f"BEGIN IMMEDIATE; {statement}; PRAGMA user_version = {number}; COMMIT")
 
     def _load(self, kind: type[Record]) -> dict[str, Record]:
         rows = self._db.execute("SELECT body FROM record WHERE kind = ? ORDER BY rowid", (kind.__name__,))

@@ -59,9 +59,16 @@ def routes(network: NetworkDriver, ipam: IpamDriver) -> dict[str, Rpc]:
     }
 
 
-def make_app(rpcs: dict[str, Rpc], *, new_request_id: Callable[[], str], observe: Observer) -> web.Application:
+def make_app(
+    rpcs: dict[str, Rpc],
+    *,
+    prepare: Callable[[], Awaitable[None]],
+    new_request_id: Callable[[], str],
+    observe: Observer,
+) -> web.Application:
     """Build the application.
 
+    prepare is awaited before an RPC that needs to know of this node; what it raises is the answer.
     new_request_id makes an id, binds it to the current context and returns it. observe is told each RPC's path,
     status and seconds.
     """
@@ -73,7 +80,7 @@ def make_app(rpcs: dict[str, Rpc], *, new_request_id: Callable[[], str], observe
         if rpc is None:
             code, answer = 404, {"Err": f"Fairlead does not know {request.path}"}
         else:
-            code, answer = await _answer(rpc, await request.read())
+            code, answer = await _answer(rpc, await request.read(), prepare)
         seconds = time.monotonic() - started
         observe(request.path, code, seconds)
         error = answer.get("Err") if isinstance(answer, dict) else None
@@ -95,13 +102,15 @@ async def _activate(_: wire.Empty) -> dict[str, Any]:
     return {"Implements": ["NetworkDriver", "IpamDriver"]}
 
 
-async def _answer(rpc: Rpc, body: bytes) -> tuple[int, Any]:
+async def _answer(rpc: Rpc, body: bytes, prepare: Callable[[], Awaitable[None]]) -> tuple[int, Any]:
     try:
         try:
             request: Any = msgspec.json.decode(body.strip() or b"{}", type=rpc.body)
         except msgspec.MsgspecError as error:
             raise InvalidInput(f"malformed request: {error}", remedy="report this with dockerd's version") from error
         async with asyncio.timeout(RPC_LIMIT):
+            if rpc.body is not wire.Empty:
+                await prepare()
             return 200, await rpc.handler(request)
     except TimeoutError:
         late = CloudUnavailable(f"no answer within {RPC_LIMIT:.0f} s", remedy="see `fairlead agent --check`")

@@ -70,9 +70,7 @@ class NetworkDriver:
     async def endpoint_oper_info(self, request: wire.Endpoint) -> dict[str, Any]:
         """Say which port it is, for `docker network inspect`'s readers."""
         allocation = self.endpoints.get(request.endpoint_id)
-        return {
-            "Value": {"neutron.port.uuid": allocation.port_id, "com.docker.network.endpoint.macaddress": allocation.mac}
-        }
+        return {"Value": {"neutron.port.uuid": allocation.id, "com.docker.network.endpoint.macaddress": allocation.mac}}
 
     async def join(self, request: wire.Join) -> wire.Joined:
         """Wire the endpoint; dockerd moves the device into the sandbox and sets addresses and routes."""

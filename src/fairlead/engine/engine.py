@@ -1,0 +1,51 @@
+"""The use cases of one node, put together."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import random as by_chance
+from typing import Self
+
+from fairlead.engine.allocations import Allocations
+from fairlead.engine.endpoints import Endpoints
+from fairlead.engine.keeper import Keeper
+from fairlead.engine.membership import Memberships
+from fairlead.engine.node import Node
+from fairlead.engine.pools import AddressPools
+from fairlead.engine.rebuild import Rebuild
+from fairlead.engine.sizing import PoolLimits
+from fairlead.engine.sweep import Sweep
+from fairlead.engine.warm import WarmPools
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What front ends call (pools, allocations, memberships, endpoints), and what runs beside them (keeper, sweep)."""
+
+    node: Node
+    pools: AddressPools
+    memberships: Memberships
+    allocations: Allocations
+    endpoints: Endpoints
+    warm: WarmPools
+    keeper: Keeper
+    sweep: Sweep
+    rebuild: Rebuild
+
+    @classmethod
+    def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
+        """Build the use cases over a node. random gives numbers from 0 up to 1."""
+        changed = asyncio.Event()
+        pools, memberships = AddressPools(node), Memberships(node)
+        warm = WarmPools(node, limits, changed.set)
+        return cls(
+            node=node,
+            pools=pools,
+            memberships=memberships,
+            allocations=Allocations(node, pools, warm),
+            endpoints=Endpoints(node, memberships),
+            warm=warm,
+            keeper=Keeper(node, memberships, warm, changed=changed, random=random),
+            sweep=Sweep(node, memberships, warm),
+            rebuild=Rebuild(node, limits.cool_down),
+        )

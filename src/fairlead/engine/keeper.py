@@ -1,0 +1,201 @@
+"""What is done behind the engine's back: one writer for each host, one request to Neutron at a time.
+
+In this order: deletions, which free addresses and quota; pools filled, then shrunk; names. A job that Neutron does not
+answer slows all of it down (`Pace`); one that it refuses is put off alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from fairlead.engine.making import delete_port, make_ports
+from fairlead.engine.membership import Memberships
+from fairlead.engine.names import port_name
+from fairlead.engine.node import Node
+from fairlead.engine.pace import Pace
+from fairlead.engine.warm import BATCH, WarmPools
+from fairlead.model.errors import CloudUnavailable, FairleadError, NoFreeAddress, NotFound, QuotaExceeded, Unavailable
+from fairlead.model.network import PortChange
+from fairlead.model.records import FREE, Allocation, Batch, JoinedNetwork, Step, Use
+
+log = structlog.get_logger(__name__)
+
+NAME_AFTER = 5.0
+"""Seconds that an endpoint lives before its port is named: one that lives no longer costs Neutron no rename."""
+
+UNNAME_AFTER = 60.0
+"""Seconds after which a port that waits no longer shows the endpoint it had."""
+
+REFUSED = 60.0
+"""Seconds before a job that Neutron refused is tried again."""
+
+FULL = 120.0
+"""Seconds for which a pool that found no room is not filled."""
+
+FIRST_FILL = 2.0
+"""Seconds after the agent's start before pools are filled, up to twice as many."""
+
+CONGESTED = 1.0
+"""Seconds that a cheap question may take: a Neutron slower than that has work enough, and the pools can wait."""
+
+_LONGEST_BATCH = 10.0
+"""Seconds that one request to fill a pool should take at most, at the speed seen last."""
+
+_TICK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to do. key names it, for putting off; what it is, for the log."""
+
+    key: str
+    what: str
+    work: Callable[[], Awaitable[None]]
+
+
+class Keeper:
+    """Keeps the pools at their marks, and Neutron's view of the ports true."""
+
+    def __init__(
+        self,
+        node: Node,
+        memberships: Memberships,
+        warm: WarmPools,
+        *,
+        changed: asyncio.Event,
+        random: Callable[[], float],
+    ) -> None:
+        self._node = node
+        self._memberships = memberships
+        self._warm = warm
+        self._changed = changed
+        self._put_off: dict[str, float] = {}
+        self._seconds_a_port = 0.5
+        self.pace = Pace(random)
+        self.refills = Pace(random)
+        # Hosts that come up together do not ask together.
+        self.refills.postpone(node.clock.now(), FIRST_FILL)
+
+    async def rest(self) -> None:
+        """Wait until there may be something to do, a second at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TICK):
+                await self._changed.wait()
+
+    async def step(self) -> bool:
+        """Do the most urgent thing that is due; say whether there was one."""
+        self._changed.clear()
+        now = self._node.clock.now()
+        if now < self.pace.not_before:
+            return False
+        job = next((job for job in self._due(now) if self._put_off.get(job.key, 0.0) <= now), None)
+        if job is None:
+            self._put_off = {key: until for key, until in self._put_off.items() if until > now}
+            return False
+        try:
+            await job.work()
+        except Unavailable as error:
+            retry_after = error.retry_after if isinstance(error, CloudUnavailable) else None
+            self.pace.failed(self._node.clock.now(), retry_after)
+            log.warning(f"could not {job.what} yet", error=str(error))
+        except FairleadError as error:
+            self._put_off[job.key] = self._node.clock.now() + REFUSED
+            log.warning(f"could not {job.what}", error=str(error))
+        else:
+            ended = self._node.clock.now()
+            self.pace.succeeded(ended, ended - now)
+        return True
+
+    def _due(self, now: float) -> Iterator[Job]:
+        """Yield what there is to do, the most urgent first."""
+        networks = self._node.store.all(JoinedNetwork)
+        for joined in networks:
+            yield from self._deletions(joined)
+        held = [joined for joined in networks if joined.step is Step.HELD]
+        if now >= self.refills.not_before:
+            for joined in held:
+                if count := self._missing(joined, now):
+                    yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
+        for joined in held:
+            if surplus := self._surplus(joined):
+                yield Job(surplus.id, "shrink a pool", partial(self._delete, surplus))
+        for allocation in self._node.ledger.untold():
+            after = NAME_AFTER if allocation.endpoint_id else UNNAME_AFTER
+            if allocation.since + after <= now:
+                yield Job(f"name {allocation.id}", "name a port", partial(self._name, allocation))
+
+    def _deletions(self, joined: JoinedNetwork) -> Iterator[Job]:
+        ledger = self._node.ledger
+        leaving = ledger.in_use(joined.id, Use.LEAVING)
+        if joined.step is Step.LEAVING:
+            leaving += ledger.in_use(joined.id, *FREE, Use.CLAIMED)
+        for allocation in leaving:
+            yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
+        making = any(batch.engine_network == joined.id for batch in self._node.store.all(Batch))
+        if joined.step is Step.LEAVING and not leaving and not making:
+            yield Job(joined.id, "leave a network", partial(self._leave, joined))
+
+    def _missing(self, joined: JoinedNetwork, now: float) -> int:
+        """Say how many ports to make ahead now."""
+        pool = self._warm.pool(joined.id)
+        if pool.waiters or pool.full_until > now:
+            return 0
+        waiting, marks = self._warm.waiting(joined.id), self._warm.marks(joined.id)
+        if waiting >= marks.low:
+            return 0
+        return min(marks.target - waiting, BATCH, max(1, int(_LONGEST_BATCH / self._seconds_a_port)))
+
+    def _surplus(self, joined: JoinedNetwork) -> Allocation | None:
+        if self._warm.waiting(joined.id) <= self._warm.marks(joined.id).high:
+            return None
+        return self._node.ledger.first_free(joined.id, self._node.clock.now())
+
+    async def _fill(self, joined: JoinedNetwork, count: int) -> None:
+        pool, started = self._warm.pool(joined.id), self._node.clock.now()
+        room = await self._node.network_service.room(
+            joined.network_id, {subnet.subnet_id: subnet.cidr for subnet in joined.subnets}
+        )
+        waiting, share = self._warm.waiting(joined.id), self._warm.limits.share
+        shares = [int((free + waiting) * share) for free in (room.ports, room.addresses) if free is not None]
+        allowed = min([count, *(most - waiting for most in shares)])
+        asked = self._node.clock.now()
+        if asked - started > CONGESTED:
+            self.refills.failed(asked)
+            return
+        try:
+            if allowed <= 0:
+                pool.full_until = asked + FULL
+                return
+            await make_ports(self._node, joined, count=allowed)
+        except (QuotaExceeded, NoFreeAddress) as error:
+            pool.full_until = asked + FULL
+            log.info("a pool finds no room", network=joined.id, error=str(error))
+            return
+        ended = self._node.clock.now()
+        self.refills.succeeded(ended, 0.0)
+        self._seconds_a_port = (ended - asked) / allowed or self._seconds_a_port
+        self.refills.postpone(ended, allowed / self._warm.limits.rate)
+        log.info("filled a pool", network=joined.id, ports=allowed, seconds=round(ended - started, 1))
+
+    async def _delete(self, allocation: Allocation) -> None:
+        leaving = allocation if allocation.leaving else replace(allocation, leaving=True)
+        await delete_port(self._node, self._node.ledger.put(leaving))
+
+    async def _leave(self, joined: JoinedNetwork) -> None:
+        await self._memberships.withdraw(joined.id)
+        self._warm.forget(joined.id)
+
+    async def _name(self, allocation: Allocation) -> None:
+        endpoint_id = allocation.endpoint_id
+        name = port_name(await self._node.host(), endpoint_id)
+        try:
+            await self._node.network_service.update_port(allocation.id, PortChange(name=name, device_id=endpoint_id))
+        except NotFound:
+            log.warning("a port is gone from Neutron", port=allocation.id, name=name)
+        current = self._node.ledger.get(allocation.id)
+        if current:
+            self._node.ledger.put(replace(current, told=endpoint_id))

@@ -1,0 +1,120 @@
+"""A node's memory made anew, where its file is lost, damaged or has never been: from Neutron, and from the switch.
+
+Neutron tells the ports that this host made (by tag), which network of the engine's each one serves (by description),
+and the networks that the host has joined (by tag; of one without a port only the beginning of the engine's id, which
+the engine's next request completes). The switch tells which port is whose endpoint's.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from fairlead.engine.names import OWNED, described_network, host_tag, member_id
+from fairlead.engine.node import Node
+from fairlead.model.attachment import Attachment
+from fairlead.model.network import Network, Port
+from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Origin, Step
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Fills a store that knows nothing of its node. rest: seconds that a free port rests before it is given out."""
+
+    node: Node
+    rest: float
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def ensure(self) -> None:
+        """Return when the store tells the whole of this node; at once where it does already.
+
+        Raises Unavailable, and whatever else keeps Neutron from telling.
+        """
+        if self.node.store.get(Origin, Origin.ID):
+            return
+        async with self._lock:
+            if not self.node.store.get(Origin, Origin.ID):
+                await self._rebuild()
+
+    async def _rebuild(self) -> None:
+        service, host = self.node.network_service, await self.node.host()
+        plugged = await self.node.dataplane.plugged()
+        ports = await service.find_ports(tags=(OWNED, host_tag(host)))
+        networks = {one.id: one for one in await service.find_networks(tags=(OWNED,), own=True)}
+        served: defaultdict[str, list[Port]] = defaultdict(list)
+        for port in ports:
+            if described := described_network(port.description):
+                served[described.engine_network].append(port)
+        for engine_network, its_ports in served.items():
+            if its_ports[0].network_id not in networks:
+                found = await service.find_networks(network_id=its_ports[0].network_id)
+                networks |= {one.id: one for one in found}
+            if network := networks.get(its_ports[0].network_id):
+                await self._join(engine_network, network, its_ports)
+        for short_id, network in _memberships(networks.values(), host):
+            if not any(engine_network.startswith(short_id) for engine_network in served):
+                await self._join(short_id, network, ())
+        self._hold(ports, {one.port_id: one for one in plugged})
+        self.node.store.put(Origin())
+        if ports:
+            endpoints = sum(bool(one.endpoint_id) for one in self.node.ledger)
+            log.warning("rebuilt this node's memory", networks=len(served), ports=len(ports), endpoints=endpoints)
+
+    async def _join(self, engine_network: str, network: Network, ports: Sequence[Port]) -> None:
+        used = {fixed.subnet_id for port in ports for fixed in port.fixed_ips}
+        subnets = await self.node.network_service.find_subnets(network.id)
+        chosen = [one for one in subnets if one.id in used or not used]
+        described = described_network(ports[0].description) if ports else None
+        self.node.store.put(
+            JoinedNetwork(
+                id=engine_network,
+                step=Step.HELD,
+                since=self.node.clock.now(),
+                network_id=network.id,
+                name=network.name,
+                mtu=network.mtu,
+                owned=OWNED in network.tags,
+                internal=bool(described and described.internal),
+                subnets=tuple(
+                    # Which pool each is, the engine's next request tells.
+                    JoinedSubnet(one.id, "", one.cidr, one.gateway, one.host_routes)
+                    for one in sorted(chosen, key=lambda one: one.cidr.version)
+                ),
+                security_group_ids=ports[0].security_group_ids if ports else None,
+            )
+        )
+
+    def _hold(self, ports: Iterable[Port], plugged: dict[str, Attachment]) -> None:
+        now = self.node.clock.now()
+        for port in ports:
+            described = described_network(port.description)
+            if described is None:
+                continue
+            addresses = tuple(one.address for one in port.fixed_ips if one.address is not None)
+            endpoint_id = plugged[port.id].id if port.id in plugged else ""
+            self.node.ledger.put(
+                Allocation(
+                    id=port.id,
+                    engine_network=described.engine_network,
+                    since=now,
+                    mac=port.mac,
+                    addresses=addresses,
+                    claimed=frozenset(addresses) if endpoint_id else frozenset(),
+                    endpoint_id=endpoint_id,
+                    single_use=described.single_use,
+                    leaving=self.node.store.get(JoinedNetwork, described.engine_network) is None,
+                    rests_until=0.0 if endpoint_id else now + self.rest,
+                    told=endpoint_id if port.device_id == endpoint_id else "",
+                )
+            )
+
+
+def _memberships(networks: Iterable[Network], host: str) -> Iterable[tuple[str, Network]]:
+    for network in networks:
+        for tag in network.tags:
+            if short_id := member_id(tag, host):
+                yield short_id, network
