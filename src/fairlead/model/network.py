@@ -32,6 +32,11 @@ class AddressRange:
     first: IPAddress
     last: IPAddress
 
+    @property
+    def size(self) -> int:
+        """How many addresses it has."""
+        return int(self.last) - int(self.first) + 1
+
     def __contains__(self, address: IPAddress) -> bool:
         return self.first.version == address.version and int(self.first) <= int(address) <= int(self.last)
 

@@ -48,10 +48,10 @@ class RoomGauge:
             try:
                 body = await self._client.exchange("GET", f"/network-ip-availabilities/{network_id}")
             except AnswerError as answer:
-                # Policy hides it behind a 404 as well, of another kind than that of a network that is gone.
-                if answer.status not in {403, 404} or answer.kind == "NetworkNotFound":
+                # Policy hides it behind a 404, too: of another kind than that of a network that is gone.
+                if answer.status not in {403, 404}:
                     raise errors.translate(answer) from answer
-                self._usage_is_told = False
+                self._usage_is_told = answer.kind == "NetworkNotFound"
             else:
                 usage = read_one(body, "network_ip_availability", wire.NetworkUsageWire)
                 return min((max(0, each.free) for each in usage.subnets if each.subnet_id in subnets), default=None)
@@ -83,4 +83,4 @@ def _free(subnet: Subnet, taken: Iterable[FixedIP]) -> int:
         fixed.subnet_id == subnet.id and fixed.address is not None and any(fixed.address in pool for pool in pools)
         for fixed in taken
     )
-    return sum(int(pool.last) - int(pool.first) + 1 for pool in pools) - used
+    return sum(pool.size for pool in pools) - used

@@ -253,7 +253,7 @@ class NeutronService:
         """Say how many more ports there may be on these subnets of a network (range by subnet id).
 
         Free are the addresses of the allocation pools that no port has. Ranges of more than 4096 addresses count only
-        for whom Neutron tells how full its networks are, by default the roles admin and service. Raises NotFound.
+        for whom Neutron tells how full its networks are, by default the roles admin and service.
         """
         return await self._room.read(network_id, subnets)
 
