@@ -138,6 +138,12 @@ class Operator:
         self.made.append(f"{path}/{made_id}")
         return made_id
 
+    async def share(self, cidr: str) -> tuple[str, str]:
+        """Make a network with a subnet that every project may use, and give the ids of both."""
+        network_id = await self.make("network", {"name": "contract-shared", "shared": True})
+        wanted = {"network_id": network_id, "cidr": cidr, "ip_version": 4, "enable_dhcp": False}
+        return network_id, await self.make("subnet", wanted)
+
     async def undo(self) -> None:
         if self.limited:
             await self.client.call("DELETE", f"/quotas/{self.project_id}")

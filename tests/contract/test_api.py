@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import AnswerError
 from fairlead.model.network import FixedIP, Network, NewPort, Subnet
-from tests.contract.conftest import Cloud, MakeNetwork, Operator
+from tests.contract.conftest import Cloud, MakeNetwork, MakeSubnet, Operator
 
 NOBODY = str(uuid.UUID(int=0))
 
@@ -118,6 +119,47 @@ async def test_a_member_reads_the_own_projects_quota_and_no_others(api: Api, clo
     quota = (await api.get(f"/quotas/{cloud.project_id}"))["quota"]
     assert {"network", "subnet", "port", "security_group"} <= set(quota)
     assert (await api.refused("PUT", f"/quotas/{cloud.project_id}", {"quota": {"port": 1}}))[0] == 403
+
+
+async def test_a_member_is_not_told_how_full_a_network_is(api: Api, network: Network) -> None:
+    assert await api.refused("GET", f"/network-ip-availabilities/{network.id}") == (404, "HTTPNotFound")
+    assert await api.refused("GET", f"/network-ip-availabilities/{NOBODY}") == (404, "NetworkNotFound")
+
+
+async def test_the_role_service_is_told_how_full_a_network_is(
+    cloud: Cloud, neutron: NeutronService, network: Network, make_subnet: MakeSubnet
+) -> None:
+    four = await make_subnet(network, "10.20.0.0/28", gateway="10.20.0.1")
+    six = await make_subnet(network, "fd00:20::/120", gateway="fd00:20::1")
+    outside = FixedIP(four.id, ip_address("10.20.0.1"))
+    await neutron.create_port(NewPort(network.id, (FixedIP(four.id), outside, FixedIP(six.id))))
+    async with NeutronClient(cloud.service) as client:
+        answer = msgspec.json.decode(await client.exchange("GET", f"/network-ip-availabilities/{network.id}"))
+    usage = answer["network_ip_availability"]
+    told = {each["subnet_id"]: each for each in usage["subnet_ip_availability"]}
+    assert (told[four.id]["total_ips"], told[four.id]["used_ips"]) == (13, 2)
+    assert told[four.id]["ip_availability_details"] == {
+        "total_ips_in_subnet": 14,
+        "total_ips_in_allocation_pool": 13,
+        "used_ips_in_subnet": 2,
+        "used_ips_in_allocation_pool": 1,
+    }
+    assert (told[six.id]["total_ips"], told[six.id]["used_ips"]) == (254, 1)
+    assert (usage["total_ips"], usage["used_ips"]) == (267, 3)
+
+
+async def test_a_member_reads_what_the_own_project_uses_and_no_other(
+    api: Api, neutron: NeutronService, network: Network, cloud: Cloud
+) -> None:
+    path = f"/quotas/{cloud.project_id}/details.json"
+    before = (await api.get(path))["quota"]["port"]
+    await neutron.create_port(NewPort(network.id, ()))
+    assert (await api.get(path))["quota"]["port"] == {**before, "used": before["used"] + 1}
+    assert await api.refused("GET", f"/quotas/{uuid.uuid4().hex}/details.json") == (403, "AdminRequired")
+
+
+async def test_a_bulk_of_nothing_is_refused(api: Api) -> None:
+    assert await api.refused("POST", "/ports", {"ports": []}) == (400, "HTTPBadRequest")
 
 
 async def test_only_an_administrator_shares_a_network(api: Api) -> None:

@@ -37,12 +37,14 @@ async def test_a_made_port_is_described_as_it_is_found_later(
             device_owner="fairlead:endpoint",
             mac=MAC,
             tags=frozenset({"fairlead", "endpoint=1"}),
+            description="the web server's",
         )
     )
     (found,) = await neutron.find_ports(network_id=network.id)
     assert (found.id, found.name, found.mac, found.fixed_ips) == (made.id, "web", MAC, at(subnet, "10.20.0.7"))
     assert (found.device_id, found.device_owner) == ("0123456789abcdef" * 4, "fairlead:endpoint")
     assert found.tags == made.tags == {"fairlead", "endpoint=1"}
+    assert found.description == made.description == "the web server's"
     assert found.security_group_ids == made.security_group_ids
 
 
@@ -177,10 +179,7 @@ async def test_another_projects_network_gets_no_port(neutron: NeutronService, op
 async def test_on_a_shared_network_a_member_gets_an_address_but_does_not_choose_it(
     neutron: NeutronService, operator: Operator
 ) -> None:
-    network_id = await operator.make("network", {"name": "contract-shared", "shared": True})
-    subnet_id = await operator.make(
-        "subnet", {"network_id": network_id, "cidr": "10.30.0.0/24", "ip_version": 4, "enable_dhcp": False}
-    )
+    network_id, subnet_id = await operator.share("10.30.0.0/24")
     made = await neutron.create_port(NewPort(network_id, (FixedIP(subnet_id),)))
     try:
         with pytest.raises(PermissionDenied):
@@ -208,21 +207,24 @@ async def test_ports_are_found_by_what_they_are_for(neutron: NeutronService, net
     assert await neutron.find_ports(network_id=network.id, device_id="another") == []
 
 
-async def test_a_ports_name_device_and_addresses_change(
+async def test_a_ports_name_device_description_and_addresses_change(
     neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:
     made = await neutron.create_port(NewPort(network.id, at(subnet, "10.20.0.7"), name="spare", tags=frozenset({"t"})))
-    change = PortChange(name="web", device_id="c0ffee", fixed_ips=at(subnet, "10.20.0.8"))
+    change = PortChange(name="web", device_id="c0ffee", fixed_ips=at(subnet, "10.20.0.8"), description="taken")
     changed = await neutron.update_port(made.id, change)
+    assert changed.description == "taken"
     assert (changed.name, changed.device_id, changed.fixed_ips) == ("web", "c0ffee", at(subnet, "10.20.0.8"))
     assert (changed.mac, changed.tags) == (made.mac, frozenset({"t"}))
     assert changed.revision > made.revision
 
 
 async def test_what_a_change_does_not_name_stays(neutron: NeutronService, network: Network, subnet: Subnet) -> None:
-    made = await neutron.create_port(NewPort(network.id, at(subnet, "10.20.0.7"), name="web", device_id="c0ffee"))
+    new = NewPort(network.id, at(subnet, "10.20.0.7"), name="web", device_id="c0ffee", description="spare")
+    made = await neutron.create_port(new)
     changed = await neutron.update_port(made.id, PortChange(name=""))
     assert (changed.name, changed.device_id, changed.fixed_ips) == ("", "c0ffee", made.fixed_ips)
+    assert changed.description == "spare"
 
 
 async def test_a_port_keeps_an_address_while_it_gets_another(

@@ -1,6 +1,6 @@
 """Allocation pools and addresses, by Neutron's rules."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -88,9 +88,6 @@ def belongs(address: IPAddress, network: IPNetwork) -> bool:
     return network.version == 6 or address not in {network.network_address, network.broadcast_address}
 
 
-def free_addresses(pools: Iterable[AddressRange], taken: Collection[IPAddress]) -> Iterator[IPAddress]:
-    """Give free addresses, lowest first; the real one picks among the lowest ten."""
-    for pool in pools:
-        for offset in range(int(pool.last) - int(pool.first) + 1):
-            if (address := pool.first + offset) not in taken:
-                yield address
+def pools_of(subnet: dict[str, Any]) -> list[AddressRange]:
+    """Read the allocation pools of a subnet that there is."""
+    return [AddressRange(ip_address(pool["start"]), ip_address(pool["end"])) for pool in subnet["allocation_pools"]]

@@ -61,6 +61,8 @@ class NeutronApi:
         app = web.Application(middlewares=[_refusals])
         app.router.add_get("/v2.0/extensions", self._list_extensions)
         app.router.add_route("*", "/v2.0/quotas/{project_id}", self._quota)
+        app.router.add_get("/v2.0/quotas/{project_id}/details.json", self._quota_details)
+        app.router.add_get("/v2.0/network-ip-availabilities/{id}", self._usage)
         for collection in KINDS:
             path = f"/v2.0/{collection.replace('_', '-')}"
             for suffix, handler in (
@@ -89,6 +91,21 @@ class NeutronApi:
             return web.Response(status=204)
         return web.json_response({"quota": self.store.quota(project_id)})
 
+    async def _quota_details(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        project_id = request.match_info["project_id"]
+        if not caller.admin and project_id != caller.project_id:
+            message = (
+                "User does not have admin privileges: Only admin is authorized to access quotas for another project."
+            )
+            raise Refusal(403, "AdminRequired", message)
+        return web.json_response({"quota": self.store.quota_details(project_id)})
+
+    async def _usage(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        usage = self._networking.usage(request.match_info["id"], caller)
+        return web.json_response({"network_ip_availability": query.only_fields(usage, _pairs(request))})
+
     async def _collection(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)
         if request.method == "GET":
@@ -100,11 +117,15 @@ class NeutronApi:
             return web.json_response(body | ({f"{collection}_links": links} if links else {}))
         if request.method != "POST":
             raise Refusal(405, "HTTPMethodNotAllowed", "Method Not Allowed")
-        wanted = await _resource(request, collection)
-        if "tags" in wanted and not self.extensions & {"tag-ports-during-bulk-creation"}:
-            del wanted["tags"]
-        made = self._networking.create(collection, wanted, caller)
-        return web.json_response({collection[:-1]: _shown(made, caller)}, status=201)
+        body = await _body(request)
+        # The real one takes several of anything; of ports is what Fairlead needs.
+        several = collection == "ports" and "ports" in body
+        wanted = _several(body, collection) if several else [_one(body, collection)]
+        if "tag-ports-during-bulk-creation" not in self.extensions:
+            for one in wanted:
+                one.pop("tags", None)
+        made = [_shown(item, caller) for item in self._networking.create(collection, wanted, caller)]
+        return web.json_response({collection: made} if several else {collection[:-1]: made[0]}, status=201)
 
     async def _item(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)
@@ -114,7 +135,7 @@ class NeutronApi:
             self._networking.delete(collection, resource_id, caller, revision)
             return web.Response(status=204)
         if request.method == "PUT":
-            change = await _resource(request, collection)
+            change = _one(await _body(request), collection)
             item = self._networking.update(collection, resource_id, change, caller, revision)
         else:
             item = self.store.get(collection, resource_id, caller)
@@ -189,11 +210,18 @@ async def _body(request: web.Request) -> Resource:
     return body
 
 
-async def _resource(request: web.Request, collection: str) -> Resource:
+def _one(body: Resource, collection: str) -> Resource:
     name = collection[:-1]
-    wanted = (await _body(request)).get(name)
+    wanted = body.get(name)
     if not isinstance(wanted, dict):
         raise Refusal(400, "HTTPBadRequest", f"Unable to find '{name}' in request body")
+    return wanted
+
+
+def _several(body: Resource, collection: str) -> list[Resource]:
+    wanted = body[collection]
+    if not wanted or not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
+        raise Refusal(400, "HTTPBadRequest", "Resources required")
     return wanted
 
 

@@ -37,7 +37,8 @@ class FakeCloud:
 
     Projects `demo` and `other`, in each one user for each of ROLES. Use with `async with`; until then nothing listens.
     tags_while_creating: whether ports take tags in the POST. members_bind: an operator's policy that lets members set
-    binding:host_id. latency: seconds before Neutron acts on a request. tls: a server's context, for https.
+    binding:host_id. latency: seconds before Neutron acts on a request; port_latency: for each port to make as many
+    more. tls: a server's context, for https.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FakeCloud:
         tags_while_creating: bool = True,
         members_bind: bool = False,
         latency: float = 0.0,
+        port_latency: float = 0.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.identity = Identity(members_bind=members_bind)
@@ -53,6 +55,7 @@ class FakeCloud:
         extensions = set(EXTENSIONS) | ({TAGS_WHILE_CREATING} if tags_while_creating else set())
         self.neutron = NeutronApi(self.identity, self.store, extensions, lambda: f"{self.url}/network/v2.0")
         self.latency = latency
+        self.port_latency = port_latency
         self._tls = tls
         self.calls: list[Call] = []
         self.identity_calls: list[Call] = []
@@ -175,8 +178,8 @@ class FakeCloud:
             request_id=request.headers.get("X-OpenStack-Request-ID", ""),
         )
         (self.calls if service == "network" else self.identity_calls).append(call)
-        if service == "network" and self.latency:
-            await asyncio.sleep(self.latency)
+        if service == "network" and (seconds := self.latency + self.port_latency * _ports_to_make(call)):
+            await asyncio.sleep(seconds)
         fault = next((fault for fault in self._faults if fault.matches(service, request.method, path)), None)
         if fault:
             fault.times -= 1
@@ -217,6 +220,13 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except web.HTTPException as exc:
         return web.Response(status=exc.status, text=exc.text)
+
+
+def _ports_to_make(call: Call) -> int:
+    if (call.method, call.path) != ("POST", "/ports") or not isinstance(call.body, dict):
+        return 0
+    several = call.body.get("ports")
+    return len(several) if isinstance(several, list) else 1
 
 
 def _decoded(body: bytes) -> Any:

@@ -23,18 +23,26 @@ class Networking:
         self._subnets = Subnets(store)
         self._ports = Ports(store)
 
-    def create(self, collection: str, wanted: Resource, caller: Caller) -> Resource:
-        """Make a resource: attributes, then quota, then policy, then the rules of its kind."""
+    def create(self, collection: str, wanted: list[Resource], caller: Caller) -> list[Resource]:
+        """Make all of these resources or none: attributes, then quota, then policy, then the rules of their kind."""
         makers: dict[str, Callable[[Resource, Caller], Resource]] = {
             "networks": self._create_network,
             "subnets": self._subnets.create,
             "ports": self._ports.create,
             "security_groups": self._create_group,
         }
-        self._store.check_quota(collection, caller)
+        self._store.check_quota(collection, len(wanted), caller)
         if not caller.writes and not (collection == "ports" and caller.privileged):
             raise forbidden(f"rule:create_{collection[:-1]}")
-        return makers[collection](wanted, caller)
+        made: list[Resource] = []
+        try:
+            for one in wanted:
+                made.append(makers[collection](one, caller))
+        except Refusal:
+            for item in made:
+                self._store.drop(collection, item["id"])
+            raise
+        return made
 
     def update(
         self, collection: str, resource_id: str, change: Resource, caller: Caller, revision: int | None
@@ -46,8 +54,7 @@ class Networking:
             self._ports.prepare_change(item, change, caller)
         changed = {key: value for key, value in change.items() if item.get(key) != value}
         if changed:
-            item.update(changed)
-            self._store.revise(item)
+            self._store.change(collection, item, changed)
         return item
 
     def delete(self, collection: str, resource_id: str, caller: Caller, revision: int | None) -> None:
@@ -60,7 +67,14 @@ class Networking:
             self._subnets.release(item)
         elif collection == "security_groups":
             self._check_group_unused(item, caller)
-        del self._store.resources[collection][resource_id]
+        self._store.drop(collection, resource_id)
+
+    def usage(self, network_id: str, caller: Caller) -> Resource:
+        """Say how full a network is, to administrators and services; others are told that there is no such thing."""
+        network = self._store.get("networks", network_id, caller)
+        if not caller.privileged:
+            raise Refusal(404, "HTTPNotFound", "The resource could not be found.")
+        return self._subnets.usage(network)
 
     def _create_network(self, wanted: Resource, caller: Caller) -> Resource:
         if wanted.get("shared") and not caller.admin:
@@ -82,7 +96,7 @@ class Networking:
         )
 
     def _empty_network(self, network: Resource) -> None:
-        if any(port["network_id"] == network["id"] for port in self._store.resources["ports"].values()):
+        if self._store.books.ports_on(network["id"]):
             raise Refusal(
                 409,
                 "NetworkInUse",
@@ -90,7 +104,7 @@ class Networking:
                 "There are one or more ports still in use on the network.",
             )
         for subnet_id in network["subnets"]:
-            del self._store.resources["subnets"][subnet_id]
+            self._store.drop("subnets", subnet_id)
 
     def _create_group(self, wanted: Resource, caller: Caller) -> Resource:
         self._store.default_group(caller.project_id)

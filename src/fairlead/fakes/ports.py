@@ -7,7 +7,7 @@ from fairlead.fakes import addresses
 from fairlead.fakes.caller import Caller
 from fairlead.fakes.refusal import Refusal, forbidden, invalid
 from fairlead.fakes.store import Resource, Store
-from fairlead.model.network import AddressRange, IPAddress
+from fairlead.model.network import IPAddress
 
 
 class Ports:
@@ -58,14 +58,10 @@ class Ports:
             raise forbidden("rule:create_port and rule:create_port:fixed_ips:ip_address")
 
     def _mac(self, wanted: str | None, network: Resource) -> str:
-        taken = {
-            port["mac_address"]
-            for port in self._store.resources["ports"].values()
-            if port["network_id"] == network["id"]
-        }
+        books = self._store.books
         if wanted:
             mac = wanted.lower()
-            if mac in taken:
+            if books.has_mac(network["id"], mac):
                 raise Refusal(
                     409,
                     "MacAddressInUse",
@@ -73,7 +69,7 @@ class Ports:
                 )
             return mac
         while True:
-            if (mac := self._store.new_mac()) not in taken:
+            if not books.has_mac(network["id"], mac := self._store.new_mac()):
                 return mac
 
     def _allocate(
@@ -92,7 +88,7 @@ class Ports:
                 chosen.append(self._pick([subnet], here, subnet["id"]))
                 continue
             address = ip_address(fixed["ip_address"])
-            if address in here or (address in self._store.taken(subnet) and address not in own):
+            if address in here or (self._store.books.has_address(subnet["id"], address) and address not in own):
                 raise Refusal(
                     409,
                     "IpAddressAlreadyAllocated",
@@ -127,10 +123,8 @@ class Ports:
 
     def _pick(self, subnets: list[Resource], besides: set[IPAddress], named: str) -> dict[str, str]:
         for subnet in subnets:
-            pools = [
-                AddressRange(ip_address(pool["start"]), ip_address(pool["end"])) for pool in subnet["allocation_pools"]
-            ]
-            for address in addresses.free_addresses(pools, self._store.taken(subnet) | besides):
+            address = self._store.books.free_address(subnet["id"], addresses.pools_of(subnet), besides)
+            if address is not None:
                 return {"subnet_id": subnet["id"], "ip_address": str(address)}
         if named:
             raise Refusal(409, "IpAddressGenerationFailure", f"No more IP addresses available for subnet {named}.")

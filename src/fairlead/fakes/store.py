@@ -4,12 +4,11 @@ import random
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import Any
 
+from fairlead.fakes.books import Books
 from fairlead.fakes.caller import Caller
 from fairlead.fakes.refusal import Refusal, forbidden, missing
-from fairlead.model.network import IPAddress
 
 Resource = dict[str, Any]
 
@@ -23,6 +22,7 @@ class Store:
 
     def __init__(self) -> None:
         self.resources: dict[str, dict[str, Resource]] = {collection: {} for collection in KINDS}
+        self.books = Books()
         self.quotas: dict[str, dict[str, int]] = {}
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self._random = random.Random(2026)  # noqa: S311 - identifiers, not secrets
@@ -92,12 +92,18 @@ class Store:
             raise forbidden(f"rule:{rule}")
         return item
 
-    def check_quota(self, collection: str, caller: Caller) -> None:
-        """Refuse one more where the project has as many as it may."""
+    def quota_details(self, project_id: str) -> dict[str, dict[str, int]]:
+        """Give a project's limits beside what it uses of them."""
+        return {
+            name: {"limit": limit, "used": self.books.number(f"{name}s", project_id), "reserved": 0}
+            for name, limit in self.quota(project_id).items()
+        }
+
+    def check_quota(self, collection: str, more: int, caller: Caller) -> None:
+        """Refuse where the project would have more than it may."""
         name = collection[:-1]
         limit = self.quota(caller.project_id)[name]
-        used = sum(item["project_id"] == caller.project_id for item in self.resources[collection].values())
-        if 0 <= limit <= used:
+        if limit >= 0 and self.books.number(collection, caller.project_id) + more > limit:
             raise Refusal(409, "OverQuota", f"Quota exceeded for resources: ['{name}'].")
 
     @staticmethod
@@ -113,15 +119,6 @@ class Store:
     def subnets_of(self, network: Resource) -> list[Resource]:
         """List a network's subnets."""
         return [self.resources["subnets"][subnet_id] for subnet_id in network["subnets"]]
-
-    def taken(self, subnet: Resource) -> set[IPAddress]:
-        """Give the addresses of a subnet that ports have."""
-        return {
-            ip_address(fixed["ip_address"])
-            for port in self.resources["ports"].values()
-            for fixed in port["fixed_ips"]
-            if fixed["subnet_id"] == subnet["id"]
-        }
 
     def new_mac(self) -> str:
         """Draw a MAC address of Neutron's default range."""
@@ -141,7 +138,19 @@ class Store:
             **attributes,
         }
         self.resources[collection][item["id"]] = item
+        self.books.enter(collection, item)
         return item
+
+    def drop(self, collection: str, resource_id: str) -> None:
+        """Take a resource away."""
+        self.books.strike(collection, self.resources[collection].pop(resource_id))
+
+    def change(self, collection: str, item: Resource, changed: Resource) -> None:
+        """Give a resource's attributes other values."""
+        self.books.strike(collection, item)
+        item.update(changed)
+        self.books.enter(collection, item)
+        self.revise(item)
 
     def revise(self, item: Resource) -> None:
         """Count a change of a resource."""

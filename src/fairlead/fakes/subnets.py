@@ -65,13 +65,40 @@ class Subnets:
         addresses.check_gateway(cidr, gateway)
         return gateway
 
+    def usage(self, network: Resource) -> Resource:
+        """Say how full a network is: extensions network-ip-availability and network-ip-availability-details."""
+        subnets = [self._usage(subnet) for subnet in self._store.subnets_of(network)]
+        return {
+            "network_id": network["id"],
+            "network_name": network["name"],
+            "project_id": network["project_id"],
+            "tenant_id": network["project_id"],
+            "subnet_ip_availability": subnets,
+            "total_ips": sum(subnet["total_ips"] for subnet in subnets),
+            "used_ips": sum(subnet["used_ips"] for subnet in subnets),
+        }
+
+    def _usage(self, subnet: Resource) -> Resource:
+        pools = addresses.pools_of(subnet)
+        total, used = sum(pool.size for pool in pools), self._store.books.taken(subnet["id"])
+        return {
+            "subnet_id": subnet["id"],
+            "subnet_name": subnet["name"],
+            "ip_version": subnet["ip_version"],
+            "cidr": subnet["cidr"],
+            "total_ips": total,
+            "used_ips": used,
+            "ip_availability_details": {
+                "total_ips_in_subnet": addresses.usable(ip_network(subnet["cidr"])).size,
+                "total_ips_in_allocation_pool": total,
+                "used_ips_in_subnet": used,
+                "used_ips_in_allocation_pool": self._store.books.taken(subnet["id"], pools),
+            },
+        }
+
     def release(self, subnet: Resource) -> None:
         """Take a subnet off its network, unless a port has an address of it."""
-        if any(
-            fixed["subnet_id"] == subnet["id"]
-            for port in self._store.resources["ports"].values()
-            for fixed in port["fixed_ips"]
-        ):
+        if self._store.books.taken(subnet["id"]):
             raise Refusal(
                 409,
                 "SubnetInUse",

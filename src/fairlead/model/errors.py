@@ -100,7 +100,14 @@ class Unavailable(FairleadError):
 
 
 class CloudUnavailable(Unavailable):
-    """Keystone or Neutron does not answer, or answers 5xx."""
+    """Keystone or Neutron does not answer, or answers 5xx or 429.
+
+    retry_after: seconds that Neutron asked to be left alone for; None where it did not say.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class SwitchUnavailable(Unavailable):

@@ -32,6 +32,11 @@ class AddressRange:
     first: IPAddress
     last: IPAddress
 
+    @property
+    def size(self) -> int:
+        """How many addresses it has."""
+        return int(self.last) - int(self.first) + 1
+
     def __contains__(self, address: IPAddress) -> bool:
         return self.first.version == address.version and int(self.first) <= int(address) <= int(self.last)
 
@@ -82,6 +87,7 @@ class Port:
     security_group_ids: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
     revision: int = 0
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class NewPort:
     host: str = ""
     security_group_ids: tuple[str, ...] | None = None
     tags: frozenset[str] = frozenset()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,18 @@ class PortChange:
     name: str | None = None
     device_id: str | None = None
     fixed_ips: tuple[FixedIP, ...] | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many more ports the project's quota and the subnets allow; None: unlimited or can't be found out.
+
+    ports: left of the quota. addresses: free in the subnet that has the fewest.
+    """
+
+    ports: int | None
+    addresses: int | None
 
 
 @dataclass(frozen=True, slots=True)

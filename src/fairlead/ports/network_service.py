@@ -1,16 +1,18 @@
 """What the engine needs of Neutron."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from fairlead.model.network import (
     CloudView,
+    IPNetwork,
     Network,
     NewNetwork,
     NewPort,
     NewSubnet,
     Port,
     PortChange,
+    Room,
     SecurityGroup,
     Subnet,
 )
@@ -85,6 +87,22 @@ class NetworkService(Protocol):
 
         Raises AddressInUse (an address or MAC is taken), NoFreeAddress, QuotaExceeded, NotFound (network, group),
         InvalidInput (an address outside the subnet).
+        """
+        ...
+
+    async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
+        """Make several ports in one request, all or none, and give them in the order they were asked for.
+
+        The call may take a second longer for each port beyond the first. No two may want the same MAC: Neutron 29
+        does not refuse that, it goes on trying. Raises what create_port raises, for all of them together; where there
+        is no answer in time, all or none are there.
+        """
+        ...
+
+    async def room(self, network_id: str, subnets: Mapping[str, IPNetwork]) -> Room:
+        """Say how many more ports there may be on these subnets of a network (range by subnet id).
+
+        A network that is not there has room for an unknown number of addresses.
         """
         ...
 

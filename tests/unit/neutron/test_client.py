@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from ipaddress import ip_network
 
@@ -108,6 +109,32 @@ async def test_a_pause_beyond_the_limit_or_an_odd_one_is_not_waited_for(
         await neutron.find_networks()
     assert time.monotonic() - started < 1.0
     assert cloud.count() == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_pause_that_is_not_waited_for_is_told(cloud: FakeCloud, neutron: NeutronService, status: int) -> None:
+    cloud.fail(Fault(status=status, headers={"Retry-After": "3600"}))
+    with pytest.raises(CloudUnavailable) as caught:
+        await neutron.find_networks()
+    assert caught.value.retry_after == 3600.0
+
+
+async def test_a_pause_that_is_asked_for_too_often_is_told(cloud: FakeCloud, neutron: NeutronService) -> None:
+    cloud.fail(Fault(status=429, times=100, headers={"Retry-After": "0"}))
+    with pytest.raises(CloudUnavailable, match="limits the rate") as caught:
+        await neutron.find_networks()
+    assert caught.value.retry_after == 0.0
+    assert cloud.count() == 4
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=500, headers={"Retry-After": "9"})])
+async def test_where_no_pause_is_asked_for_none_is_told(
+    cloud: FakeCloud, neutron: NeutronService, fault: Fault
+) -> None:
+    cloud.fail(replace(fault))
+    with pytest.raises(CloudUnavailable) as caught:
+        await neutron.find_networks()
+    assert caught.value.retry_after is None
 
 
 async def test_an_answer_that_never_comes_is_waited_for_no_longer_than_the_limit(cloud: FakeCloud) -> None:

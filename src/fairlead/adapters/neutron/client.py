@@ -89,7 +89,7 @@ class NeutronClient:
             async with asyncio.timeout(self._total_timeout):
                 return await self._tokens.current()
         except TimeoutError as exc:
-            raise self._too_late(f"Keystone at {self._config.auth_url}") from exc
+            raise _too_late(f"Keystone at {self._config.auth_url}", self._total_timeout) from exc
 
     async def call(
         self,
@@ -117,17 +117,22 @@ class NeutronClient:
         query: Query = (),
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        extra_time: float = 0.0,
     ) -> bytes:
-        """Send one request as `call` does, but give refusals as Neutron worded them: raises AnswerError."""
+        """Send one request as `call` does, but give refusals as Neutron worded them: raises AnswerError.
+
+        extra_time: seconds beyond total_timeout that it may take, for a request that is much work for Neutron.
+        """
         where = f"Keystone at {self._config.auth_url}"
+        timeout = self._total_timeout + extra_time
         try:
-            async with asyncio.timeout(self._total_timeout) as limit:
+            async with asyncio.timeout(timeout) as limit:
                 token = await self._tokens.current()
                 where = f"Neutron at {token.endpoint}"
                 request = _Request(method, path, query, body, headers or {}, limit.when() or 0.0)
                 return await self._deliver(request, token)
         except TimeoutError as exc:
-            raise self._too_late(where) from exc
+            raise _too_late(where, timeout) from exc
 
     async def _deliver(self, request: "_Request", token: Token) -> bytes:
         resends, waits, renewed = 0, 0, False
@@ -145,12 +150,12 @@ class NeutronClient:
                 renewed = True
                 token = await self._tokens.replace(token)
                 continue
-            pause = _retry_after(answer_headers) if status in {429, 503} and waits < _WAITS else None
-            if pause is not None and asyncio.get_running_loop().time() + pause < request.deadline:
-                waits += 1
-                await asyncio.sleep(pause)
-                continue
-            raise errors.read_answer(status, answer, token.endpoint)
+            pause = _retry_after(answer_headers) if status in {429, 503} else None
+            now = asyncio.get_running_loop().time()
+            if pause is None or waits == _WAITS or now + pause >= request.deadline:
+                raise errors.read_answer(status, answer, token.endpoint, pause)
+            waits += 1
+            await asyncio.sleep(pause)
 
     async def _send(self, request: "_Request", token: Token) -> tuple[int, Mapping[str, str], bytes]:
         """Do one HTTP exchange, count it and log it."""
@@ -195,11 +200,6 @@ class NeutronClient:
             )
         return self._session
 
-    def _too_late(self, where: str) -> CloudUnavailable:
-        return CloudUnavailable(
-            f"{where} does not answer within {self._total_timeout:g} s", remedy="look at its load and its log"
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -215,6 +215,10 @@ class _Request:
     @property
     def idempotent(self) -> bool:
         return self.method in _IDEMPOTENT
+
+
+def _too_late(where: str, seconds: float) -> CloudUnavailable:
+    return CloudUnavailable(f"{where} does not answer within {seconds:g} s", remedy="look at its load and its log")
 
 
 def _trust(config: CloudConfig) -> ssl.SSLContext | bool:

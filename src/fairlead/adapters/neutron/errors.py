@@ -27,15 +27,17 @@ from fairlead.model.errors import (
 class AnswerError(Exception):
     """An answer of Neutron's other than 2xx: HTTP status, and type and message of its NeutronError.
 
-    kind is empty where a proxy or the web server answered in Neutron's place.
+    kind is empty where a proxy or the web server answered in Neutron's place. retry_after: seconds that the answer
+    asks us to wait; None where it does not.
     """
 
-    def __init__(self, status: int, kind: str, message: str, url: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, url: str, retry_after: float | None = None) -> None:
         super().__init__(f"HTTP {status} {kind} {message}")
         self.status = status
         self.kind = kind
         self.message = message
         self.url = url
+        self.retry_after = retry_after
 
     @property
     def over_quota(self) -> bool:
@@ -54,7 +56,7 @@ class _ErrorBody(msgspec.Struct):
     error: _NeutronError | str = msgspec.field(name="NeutronError", default="")
 
 
-def read_answer(status: int, body: bytes, url: str) -> AnswerError:
+def read_answer(status: int, body: bytes, url: str, retry_after: float | None = None) -> AnswerError:
     """Take an error's body apart; whatever it is, there is an AnswerError in it."""
     try:
         error = msgspec.json.decode(body, type=_ErrorBody).error
@@ -63,7 +65,7 @@ def read_answer(status: int, body: bytes, url: str) -> AnswerError:
     if isinstance(error, str):
         error = _NeutronError(message=error)
     message = " ".join(error.message.split()).removeprefix("Invalid input for operation: ").rstrip(".")
-    return AnswerError(status, error.type, message, url)
+    return AnswerError(status, error.type, message, url, retry_after)
 
 
 # By NeutronError.type, as Neutron 2026.1 (29.0.0) raises them; the HTTP status alone is too coarse.
@@ -94,7 +96,6 @@ _BY_STATUS: dict[int, tuple[type[FairleadError], str]] = {
     409: (Conflict, ""),
     412: (Conflict, "look at it again: someone has changed it"),
     413: (InvalidInput, ""),
-    429: (CloudUnavailable, "the cloud limits the rate of requests: try again later"),
 }
 
 
@@ -115,7 +116,13 @@ def translate(answer: AnswerError) -> FairleadError:
         kind, remedy = _BY_STATUS[answer.status]
         return kind(answer.message or f"Neutron at {answer.url} answers HTTP {answer.status}", remedy=remedy)
     text = f": {answer.message}" if answer.message else ""
-    return CloudUnavailable(f"Neutron at {answer.url} answers HTTP {answer.status}{text}", remedy="see Neutron's log")
+    return CloudUnavailable(
+        f"Neutron at {answer.url} answers HTTP {answer.status}{text}",
+        remedy="the cloud limits the rate of requests: try again later"
+        if answer.status == 429
+        else "see Neutron's log",
+        retry_after=answer.retry_after,
+    )
 
 
 _OVERS = re.compile(r"resources: (\[.*\])")

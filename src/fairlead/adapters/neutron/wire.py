@@ -1,5 +1,6 @@
 """The JSON of the Networking API v2.0, as far as Fairlead reads and writes it, and its conversion to the model."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
@@ -74,6 +75,7 @@ class SubnetWire(msgspec.Struct):
     allocation_pools: list[PoolWire] = []
     host_routes: list[RouteWire] = []
     tags: list[str] = []
+    project_id: str = ""
 
     def model(self) -> Subnet:
         """Convert it."""
@@ -99,6 +101,10 @@ class FixedIPWire(msgspec.Struct, omit_defaults=True):
     subnet_id: str = ""
     ip_address: str = ""
 
+    def model(self) -> FixedIP:
+        """Convert it."""
+        return FixedIP(self.subnet_id, ip_address(self.ip_address) if self.ip_address else None)
+
 
 class PortWire(msgspec.Struct):
     """A port as Neutron sends it; binding:host_id is absent unless the role may see it."""
@@ -115,6 +121,7 @@ class PortWire(msgspec.Struct):
     security_groups: list[str] = []
     tags: list[str] = []
     revision_number: int = 0
+    description: str = ""
 
     def model(self) -> Port:
         """Convert it."""
@@ -122,10 +129,7 @@ class PortWire(msgspec.Struct):
             id=self.id,
             network_id=self.network_id,
             mac=self.mac_address,
-            fixed_ips=tuple(
-                FixedIP(fixed.subnet_id, ip_address(fixed.ip_address) if fixed.ip_address else None)
-                for fixed in self.fixed_ips
-            ),
+            fixed_ips=tuple(fixed.model() for fixed in self.fixed_ips),
             name=self.name,
             device_id=self.device_id,
             device_owner=self.device_owner,
@@ -134,7 +138,55 @@ class PortWire(msgspec.Struct):
             security_group_ids=tuple(self.security_groups),
             tags=frozenset(self.tags),
             revision=self.revision_number,
+            description=self.description,
         )
+
+
+class AddressesWire(msgspec.Struct):
+    """Of a port only its addresses."""
+
+    fixed_ips: list[FixedIPWire] = []
+
+
+class UsageWire(msgspec.Struct):
+    """How much there is of a resource; limit -1: as much as is wanted. reserved: promised to requests under way."""
+
+    limit: int
+    used: int
+    reserved: int = 0
+
+
+class QuotaDetailsWire(msgspec.Struct):
+    """What a project has and may have, as far as it is of interest."""
+
+    port: UsageWire
+
+
+class PoolUsageWire(msgspec.Struct):
+    """How full the allocation pools of a subnet are (extension network-ip-availability-details)."""
+
+    total: int = msgspec.field(name="total_ips_in_allocation_pool")
+    used: int = msgspec.field(name="used_ips_in_allocation_pool")
+
+
+class SubnetUsageWire(msgspec.Struct):
+    """How full a subnet is: total_ips are those of the pools, used_ips count addresses outside them as well."""
+
+    subnet_id: str
+    total_ips: int
+    used_ips: int
+    pools: PoolUsageWire | None = msgspec.field(name="ip_availability_details", default=None)
+
+    @property
+    def free(self) -> int:
+        """How many addresses Neutron can still pick, as far as it says."""
+        return self.pools.total - self.pools.used if self.pools else self.total_ips - self.used_ips
+
+
+class NetworkUsageWire(msgspec.Struct):
+    """How full a network is."""
+
+    subnets: list[SubnetUsageWire] = msgspec.field(name="subnet_ip_availability", default_factory=list)
 
 
 class SecurityGroupWire(msgspec.Struct):
@@ -188,12 +240,14 @@ class _NewPortWire(msgspec.Struct, omit_defaults=True):
     host_id: str = msgspec.field(name="binding:host_id", default="")
     security_groups: list[str] | None = None
     tags: list[str] = []
+    description: str = ""
 
 
 class _PortChangeWire(msgspec.Struct, omit_defaults=True):
     name: str | None = None
     device_id: str | None = None
     fixed_ips: list[FixedIPWire] | None = None
+    description: str | None = None
 
 
 def new_network_body(new: NewNetwork) -> bytes:
@@ -219,32 +273,39 @@ def new_subnet_body(new: NewSubnet) -> bytes:
 
 
 def new_port_body(new: NewPort) -> bytes:
-    """Write the body of POST /ports."""
-    return _body(
-        "port",
-        _NewPortWire(
-            network_id=new.network_id,
-            fixed_ips=_fixed_ips(new.fixed_ips),
-            name=new.name,
-            device_id=new.device_id,
-            device_owner=new.device_owner,
-            mac_address=new.mac,
-            host_id=new.host,
-            security_groups=None if new.security_group_ids is None else list(new.security_group_ids),
-            tags=sorted(new.tags),
-        ),
-    )
+    """Write the body of POST /ports for one port."""
+    return _body("port", _new_port(new))
+
+
+def new_ports_body(new: Iterable[NewPort]) -> bytes:
+    """Write the body of POST /ports for several ports."""
+    return msgspec.json.encode({"ports": [_new_port(one) for one in new]})
 
 
 def port_change_body(change: PortChange) -> bytes:
     """Write the body of PUT /ports/{id}."""
     fixed_ips = None if change.fixed_ips is None else _fixed_ips(change.fixed_ips)
-    return _body("port", _PortChangeWire(change.name, change.device_id, fixed_ips))
+    return _body("port", _PortChangeWire(change.name, change.device_id, fixed_ips, change.description))
 
 
 def tags_body(tags: frozenset[str]) -> bytes:
     """Write the body of PUT /{resource}/{id}/tags."""
     return msgspec.json.encode({"tags": sorted(tags)})
+
+
+def _new_port(new: NewPort) -> _NewPortWire:
+    return _NewPortWire(
+        network_id=new.network_id,
+        fixed_ips=_fixed_ips(new.fixed_ips),
+        name=new.name,
+        device_id=new.device_id,
+        device_owner=new.device_owner,
+        mac_address=new.mac,
+        host_id=new.host,
+        security_groups=None if new.security_group_ids is None else list(new.security_group_ids),
+        tags=sorted(new.tags),
+        description=new.description,
+    )
 
 
 def _fixed_ips(fixed_ips: tuple[FixedIP, ...]) -> list[FixedIPWire]:
