@@ -109,6 +109,8 @@ class Memberships:
         for pool in self.node.store.all(AddressPool):
             if pool.engine_network == short.id:
                 self.node.store.put(replace(pool, engine_network=engine_network))
+        for allocation in self.node.ledger.in_use(short.id, *Use):
+            self.node.ledger.put(replace(allocation, engine_network=engine_network))
         return record
 
     def get(self, engine_network: str) -> JoinedNetwork:

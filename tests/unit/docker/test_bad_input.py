@@ -183,8 +183,9 @@ async def test_a_port_whose_answer_was_lost_is_found_again_and_deleted(cloud: Fa
     await refused(h1.run(network))
     assert len(cloud.store.resources["ports"]) == 1
     await h1.restart()
-    h1.clock.time += 120
+    h1.clock.time += 130
     await h1.engine.sweep.finish()
+    await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
 
@@ -198,6 +199,7 @@ async def test_a_port_that_could_not_be_deleted_is_deleted_later(cloud: FakeClou
     cloud._faults.clear()
     await h1.restart()
     await h1.engine.sweep.finish()
+    await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
 
@@ -209,8 +211,9 @@ async def test_a_network_whose_answer_was_lost_is_found_again_and_deleted(
     cloud.fail(Fault(How.LOSE, method="POST", path=path))
     await refused(h1.network_create(SUBNET))
     await h1.restart()
-    h1.clock.time += 120
+    h1.clock.time += 130
     await h1.engine.sweep.finish()
+    await h1.behind()
     assert nothing_left(cloud, h1)
 
 
@@ -226,6 +229,7 @@ async def test_no_switch(cloud: FakeCloud, h1: Host, trouble: Exception) -> None
 
     h1.dataplane.apply = broken  # type: ignore[method-assign,assignment]
     assert str(trouble) == await refused(h1.run(network))
+    await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
     h1.dataplane.apply = apply  # type: ignore[method-assign]
@@ -236,8 +240,9 @@ async def test_no_switch_from_the_beginning(cloud: FakeCloud, h1: Host) -> None:
     h1.dataplane.broken = SwitchUnavailable("OVSDB is down", remedy="start it")
     await refused(h1.network_create(SUBNET))
     h1.dataplane.broken = None
-    h1.clock.time += 120
+    h1.clock.time += 130
     await h1.engine.sweep.finish()
+    await h1.behind()
     assert nothing_left(cloud, h1)
 
 

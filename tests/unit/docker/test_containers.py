@@ -41,12 +41,11 @@ async def test_a_run_costs_one_request_and_a_rm_another(cloud: FakeCloud, h1: Ho
 
 async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: FakeCloud, h1: Host) -> None:
     container = await h1.run(await h1.network_create(SUBNET))
-    await h1.sweep.name_ports()
+    await h1.behind()
     (port,) = ports(cloud)
-    assert port["name"] == "h1/unclaimed"
-    h1.clock.time += 2
-    await h1.sweep.name_ports()
-    await h1.sweep.name_ports()
+    assert port["name"] == "h1/waiting"
+    await h1.behind(5)
+    await h1.behind(5)
     (port,) = ports(cloud)
     assert port["name"] == f"h1/{container.endpoint_id[:12]}"
     assert port["device_id"] == container.endpoint_id
@@ -129,7 +128,8 @@ def test_dual_stack_starts_that_cross_end_with_their_own_pairs(
                 assert sorted(map(sorted, pairs)) == sorted(sorted(addresses(port)) for port in ports(cloud))
                 macs = {port["mac_address"] for port in ports(cloud)}
                 assert {one.mac for one in containers} == macs
-                await asyncio.gather(*(host.rm(one) for one in containers))
+                await asyncio.gather(*(host.rm(one, behind=False) for one in containers))
+                await host.behind()
                 assert not ports(cloud)
             finally:
                 await host.stop()
@@ -183,6 +183,7 @@ async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host) -> None:
     await h1.rm(container)
     h1.clock.time += 1000
     await h1.engine.sweep.finish()
+    await h1.behind()
     await h1.network_rm(network)
     assert not ports(cloud)
     assert not cloud.store.resources["networks"]
@@ -193,6 +194,7 @@ async def test_a_published_service_port_is_refused_with_what_to_do(cloud: FakeCl
     network = await h1.network_create(SUBNET)
     with pytest.raises(DriverError, match="leave -p out"):
         await h1.run(network, options={"com.docker.network.portmap": [{"Proto": 6, "Port": 80, "HostPort": 8080}]})
+    await h1.behind()
     assert not ports(cloud)
 
 

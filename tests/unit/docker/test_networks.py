@@ -20,6 +20,7 @@ def names(cloud: FakeCloud) -> list[str]:
 
 async def test_the_first_host_makes_network_and_subnet_in_few_calls(cloud: FakeCloud, h1: Host) -> None:
     await h1.node.network_service.view()
+    await h1.engine.rebuild.ensure()
     cloud.calls.clear()
     network = await h1.network_create(SUBNET, options=WEB, ipam_options=WEB)
     (made,) = cloud.store.resources["networks"].values()
