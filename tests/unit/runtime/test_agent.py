@@ -8,12 +8,14 @@ import aiohttp
 import pytest
 import structlog
 
+from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.fakes import FakeCloud
+from fairlead.model.records import Origin
 from fairlead.runtime.check import check
 from fairlead.runtime.logs import configure_logs, current_request_id, new_request_id
 from fairlead.runtime.settings import AgentSettings, CloudSettings, LogSettings, OvsSettings, Settings
 from fairlead.runtime.unix_server import serve_unix
-from fairlead.runtime.wiring import wire_agent
+from fairlead.runtime.wiring import STORE, wire_agent
 
 
 def settings(tmp_path: Path, cloud: str = "demo") -> Settings:
@@ -22,6 +24,14 @@ def settings(tmp_path: Path, cloud: str = "demo") -> Settings:
         agent=AgentSettings(socket=str(tmp_path / "fairlead.sock"), state_dir=str(tmp_path / "state")),
         ovs=OvsSettings(db=f"unix:{tmp_path}/no-such.sock", timeout=0.3),
     )
+
+
+def remembering(settings: Settings) -> Settings:
+    """Give the agent a memory that needs no rebuilding."""
+    store = SqliteStore(Path(settings.agent.state_dir) / STORE)
+    store.put(Origin())
+    store.close()
+    return settings
 
 
 async def test_the_check_says_what_is_there_and_what_to_do_where_not(tmp_path: Path) -> None:
@@ -58,7 +68,7 @@ async def test_metrics_are_on_the_socket_and_the_switch_may_be_down(tmp_path: Pa
         environ = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}
         path = tmp_path / "fairlead.sock"
         async with (
-            wire_agent(settings(tmp_path), environ) as agent,
+            wire_agent(remembering(settings(tmp_path)), environ) as agent,
             serve_unix(agent.app, path),
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
         ):
@@ -75,7 +85,8 @@ async def test_metrics_are_on_the_socket_and_the_switch_may_be_down(tmp_path: Pa
                 text = await response.text()
         assert 'fairlead_rpc_seconds_count{rpc="Plugin.Activate",status="200"} 1.0' in text
         assert 'fairlead_neutron_call_seconds_count{method="GET",path="/networks",status="200"}' in text
-        assert "fairlead_endpoints 0.0" in text
+        assert "fairlead_networks 0.0" in text
+        assert 'fairlead_rpc_neutron_calls_total{rpc="IpamDriver.RequestPool"} 1.0' in text
 
 
 async def test_one_request_id_goes_from_the_rpc_to_neutron_and_the_log(
@@ -88,7 +99,7 @@ async def test_one_request_id_goes_from_the_rpc_to_neutron_and_the_log(
             environ = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}
             path = tmp_path / "fairlead.sock"
             async with (
-                wire_agent(settings(tmp_path), environ) as agent,
+                wire_agent(remembering(settings(tmp_path)), environ) as agent,
                 serve_unix(agent.app, path),
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
                 session.post("http://agent/IpamDriver.RequestPool", json={"Pool": "10.20.0.0/24"}) as response,
