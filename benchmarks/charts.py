@@ -51,7 +51,7 @@ def bars(panels: Sequence[Panel], file: Path, title: str, note: str = "") -> Pat
             if ends:
                 rise = [max(0.0, end - value) for value, end in zip(values, ends, strict=True)]
                 ax.errorbar(
-                    places, values, yerr=[[0] * len(rise), rise], fmt="none", ecolor="#444444", lw=0.8, capsize=2
+                    places, values, yerr=[[0.0] * len(rise), rise], fmt="none", ecolor="#444444", lw=0.8, capsize=2
                 )
         ax.set_xticks(range(len(panel.x)), [str(one) for one in panel.x])
         ax.set_ylim(bottom=0)

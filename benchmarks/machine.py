@@ -29,7 +29,7 @@ def describe(record: Record) -> str:
     """One line of it for below a table."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items() if version)
     return (
-        f"Linux {record['kernel']}, {record['cpus']} × {record['cpu']}, {record['memory_gb']} GB, {versions},"
+        f"Linux {record['kernel']}, {record['cpus']} x {record['cpu']}, {record['memory_gb']} GB, {versions},"
         f" Python {record['python']}; load before the run {record['load']}; {record['date']}"
     )
 

@@ -58,7 +58,7 @@ def ratio(value: float, base: float) -> float:
 
 def number(value: float, digits: int = 0) -> str:
     """A number for a cell; a dash for what is not there."""
-    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+    return "-" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
