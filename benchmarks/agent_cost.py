@@ -39,7 +39,7 @@ Step = Callable[[Endpoint], Awaitable[None]]
 class Size:
     """The agent with so many endpoints.
 
-    memory, restarted: MB resident as it stands, and after a restart; started, asked: seconds and requests of each start.
+    memory, restarted: MB resident as it stands, and after a restart. started, asked: seconds, requests of each start.
     """
 
     endpoints: int
