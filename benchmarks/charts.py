@@ -19,6 +19,9 @@ COLOURS: Mapping[str, str] = {
     "kuryr": "#e9a45b",
     "fairlead": "#1f5fa8",
 }
+MARKED = 20
+"""Points of a line, at most, that are shown as such."""
+
 _OTHERS = ("#1f5fa8", "#e9a45b", "#5aa469", "#8c6bb1", "#7f7f7f")
 
 
@@ -64,12 +67,13 @@ def lines(panels: Sequence[Panel], file: Path, title: str, note: str = "") -> Pa
     figure, axes = _page(len(panels), title, note)
     for panel, ax in zip(panels, axes, strict=True):
         for number, (name, values) in enumerate(panel.series.items()):
-            ax.plot(panel.x, values, marker="o", ms=4, lw=1.6, label=name, color=_colour(name, number), zorder=2)
+            marker = "o" if len(values) <= MARKED else None
+            ax.plot(panel.x, values, marker=marker, ms=4, lw=1.6, label=name, color=_colour(name, number), zorder=2)
         if panel.log:
             ax.set_xscale("symlog", linthresh=10)
             ax.set_xticks(panel.x, [f"{float(one):,.0f}" for one in panel.x])
             ax.minorticks_off()
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.2 * max(max(values) for values in panel.series.values()))
         _dress(ax, panel)
     return _save(figure, file)
 

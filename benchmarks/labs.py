@@ -1,6 +1,5 @@
 """Labs that benchmarks run on, Docker on their hosts, and the networks that are compared."""
 
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -23,8 +22,7 @@ _RANGES = {"fairlead": "10.77.0.0/24", "kuryr": "10.78.0.0/24", "overlay": "10.7
 
 @contextmanager
 def lab_for(spec: LabSpec, running: str = "") -> Iterator[Lab]:
-    """Lend a lab that runs, or bring one up for the time being. SIGTERM ends the program as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Lend a lab that runs, or bring one up for the time being."""
     if running:
         yield Lab.load(running)
         return

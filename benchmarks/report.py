@@ -8,7 +8,9 @@ import argparse
 import json
 import math
 import re
+import signal
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "benchmarks"
 
 Record = dict[str, Any]
+
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,19 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 
 def finish(benchmark: Benchmark, chosen: argparse.Namespace, measure: Callable[[], Record]) -> None:
-    """Measure (or read again), keep the samples, print the table, draw, and publish where that was asked for."""
+    """Measure (or read again), keep the samples, print the table, draw, and publish where that was asked for.
+
+    Ctrl-C and SIGTERM alike let the measurement take down what it made.
+    """
     if chosen.again:
         record = json.loads(chosen.again.read_text())
     else:
-        record = measure()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            record = measure()
+        except KeyboardInterrupt:
+            say("interrupted: what was made is taken down")
+            sys.exit(_INTERRUPTED)
         for file in (BUILD / f"{benchmark.name}.json", chosen.json):
             if file:
                 keep(file, record)
