@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench clean
+.PHONY: help setup demo check test bench bench-tools bench-containers bench-dataplane bench-agent clean
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## the Python environment in .venv
 	@packaging/setup
@@ -27,9 +27,20 @@ test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install
 	@$(PYTEST) -v -m "root or real"
 
-bench: setup ## start times beside Docker's bridge, in one run (root)
+bench: bench-containers bench-dataplane bench-agent ## all benchmarks, under 25 minutes (root); docs/benchmarks.md
+
+bench-tools: setup
+	@build/uv/bin/uv sync --quiet --frozen --all-extras --group bench
 	@$(RUN)/fairlead lab install
-	@$(RUN)/python -m benchmarks.docker_start
+
+bench-containers: bench-tools ## containers up and down on five kinds of network
+	@$(RUN)/python -m benchmarks.containers
+
+bench-dataplane: bench-tools ## packets between two hosts
+	@$(RUN)/python -m benchmarks.dataplane
+
+bench-agent: bench-tools ## memory, start and processor time of an agent
+	@$(RUN)/python -m benchmarks.agent_cost
 
 clean: ## what setup made in this folder
 	@rm -rf .venv build

@@ -46,7 +46,8 @@ def lab() -> None:
     help="What the hosts' credentials may do; `service` may bind ports [default: member].",
 )
 @click.option("--agent/--no-agent", default=None, help="Run a Fairlead agent on each host [default: yes].")
-def up(name: str, hosts: int | None, role: str | None, agent: bool | None) -> None:
+@click.option("--mtu", type=int, help="MTU of the underlay in bytes [default: 1500].")
+def up(name: str, hosts: int | None, role: str | None, agent: bool | None, mtu: int | None) -> None:
     """Make a lab, or mend the one there is, which keeps the options it was made with."""
     from fairlead.lab import Lab, LabSpec
     from fairlead.lab.manifest import ManifestFile
@@ -60,6 +61,8 @@ def up(name: str, hosts: int | None, role: str | None, agent: bool | None) -> No
         spec = replace(spec, role="service" if role == "service" else "member")
     if agent is not None:
         spec = replace(spec, agent=agent)
+    if mtu is not None:
+        spec = replace(spec, mtu=mtu)
     made = Lab(spec)
     option = _option(name)
     try:

@@ -39,7 +39,7 @@ printf %s {hosts} >/etc/hosts
 """
 
 _BRIDGE = """
-ip link add underlay type bridge
+ip link add underlay mtu {mtu} type bridge
 ip address add {address} dev underlay
 ip link set underlay up
 """
@@ -62,9 +62,10 @@ async def hold(name: str, cgroup: Path, log: Path) -> NamespaceRecord:
     )
 
 
-async def furnish_fabric(fabric: Host) -> None:
-    """Give the fabric its private /run and /sys and the bridge of the underlay."""
-    script = _PRIVATE.format(hostname=FABRIC) + _BRIDGE.format(address=f"{FABRIC_ADDRESS}/{UNDERLAY.prefixlen}")
+async def furnish_fabric(fabric: Host, mtu: int) -> None:
+    """Give the fabric its private /run and /sys and the bridge of the underlay, whose MTU is in bytes."""
+    bridge = _BRIDGE.format(address=f"{FABRIC_ADDRESS}/{UNDERLAY.prefixlen}", mtu=mtu)
+    script = _PRIVATE.format(hostname=FABRIC) + bridge
     await commands.run(fabric.command(["sh", "-c", script]), purpose="setting up the fabric")
 
 
@@ -79,8 +80,8 @@ async def furnish_host(host: Host, folder: Path, hosts_file: str) -> None:
     await commands.run(host.command(["sh", "-c", script]), purpose=f"setting up {host.name}")
 
 
-async def wire(host: Host, fabric: Host, *, offload: bool) -> None:
-    """Connect a host's eth0 to the bridge of the underlay.
+async def wire(host: Host, fabric: Host, *, mtu: int, offload: bool) -> None:
+    """Connect a host's eth0 to the bridge of the underlay, both ends with an MTU in bytes.
 
     Without `offload` checksums are computed in software at both ends: a userspace datapath puts a frame in a tunnel as
     it is, and a checksum the sender left to hardware would never be filled in.
@@ -89,7 +90,7 @@ async def wire(host: Host, fabric: Host, *, offload: bool) -> None:
     outer = f"""
         set -e
         ip link delete {host.name} 2>/dev/null || true
-        ip link add {host.name} type veth peer name eth0 netns {host.holder.pid}
+        ip link add {host.name} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {host.holder.pid}
         ip link set {host.name} master underlay up
         {quiet.format(device=host.name)}"""
     inner = f"""

@@ -14,8 +14,10 @@ def detect_datapath(modules: Path = Path("/sys/module")) -> Datapath:
     return "system" if (modules / "openvswitch").is_dir() and (modules / "geneve").is_dir() else "netdev"
 
 
-def switch_setup(host: str, datapath: Datapath) -> str:
+def switch_setup(host: str, datapath: Datapath, mtu: int) -> str:
     """Make br-int and tell ovn-controller who and where this host is; give the host its underlay address.
+
+    mtu: of the underlay, in bytes.
 
     May run again: the addresses of a userspace bridge vanish with the switch that made it.
     """
@@ -40,6 +42,7 @@ def switch_setup(host: str, datapath: Datapath) -> str:
         transaction += (
             " -- --may-exist add-br br-phy -- set Bridge br-phy datapath_type=netdev fail_mode=standalone"
             " -- --may-exist add-port br-phy eth0"
+            f" -- set Interface br-phy mtu_request={mtu}"
         )
     return f"{transaction} && ip address replace {address} dev {device} && ip link set {device} up"
 

@@ -55,10 +55,10 @@ def keystone_conf(keys: Path) -> str:
     )
 
 
-def neutron_conf(environment: Path, state: Path, neutron_password: str) -> str:
+def neutron_conf(environment: Path, state: Path, neutron_password: str, *, mtu: int) -> str:
     """neutron.conf with ML2/OVN in it.
 
-    environment: the Python environment; state: a folder for Neutron's own files.
+    environment: the Python environment; state: a folder for Neutron's own files; mtu: of the underlay, in bytes.
     """
     return _ini(
         {
@@ -70,6 +70,8 @@ def neutron_conf(environment: Path, state: Path, neutron_password: str) -> str:
                 "auth_strategy": "keystone",
                 "transport_url": "fake:/",
                 "dns_domain": "lab.internal.",
+                # A network's own MTU is what is left of this beside the tunnel's headers.
+                "global_physnet_mtu": str(mtu),
                 "state_path": str(state),
                 "notify_nova_on_port_status_changes": "false",
                 "notify_nova_on_port_data_changes": "false",

@@ -74,7 +74,7 @@ class Site:
         ]
         for host in self.spec.host_names:
             folder = self.paths.host(host)
-            found += components.open_vswitch(host, folder, openvswitch.switch_setup(host, self.datapath))
+            found += components.open_vswitch(host, folder, openvswitch.switch_setup(host, self.datapath, self.spec.mtu))
             if self.spec.agent:
                 found.append(components.agent(host, sys.executable))
             # A dockerd that has networks of Fairlead's waits long for an agent that isn't there.

@@ -12,6 +12,7 @@ Role = Literal["member", "service"]
 UNDERLAY = IPv4Network("192.0.2.0/24")
 FABRIC_ADDRESS = UNDERLAY[1]
 MAX_HOSTS = 32
+MTUS = range(1400, 9217)
 FABRIC = "fabric"
 
 KEYSTONE_PORT = 5000
@@ -22,16 +23,24 @@ OVN_SOUTHBOUND_PORT = 6642
 
 @dataclass(frozen=True, slots=True)
 class LabSpec:
-    """One lab: its name, how many hosts, the role of their credentials, and whether each runs an agent."""
+    """One lab: its name, how many hosts, the role of their credentials, and whether each runs an agent.
+
+    mtu: of the underlay, in bytes; a Geneve network in it takes 58 less.
+    """
 
     name: str
     hosts: int = 2
     role: Role = "member"
     agent: bool = True
+    mtu: int = 1500
 
     def __post_init__(self) -> None:
         if not 1 <= self.hosts <= MAX_HOSTS:
             raise LabError(f"a lab can't have {self.hosts} hosts", remedy=f"choose from 1 to {MAX_HOSTS}")
+        if self.mtu not in MTUS:
+            raise LabError(
+                f"an underlay can't have an MTU of {self.mtu}", remedy=f"choose from {MTUS[0]} to {MTUS[-1]}"
+            )
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -68,7 +68,9 @@ def _database_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot, val
     log = site.paths.component_log("databases")
     mariadb = site.components()["mariadb"]
     site.keystone_conf.write_text(settings.keystone_conf(site.keys))
-    neutron_conf = settings.neutron_conf(site.environment, site.neutron_state, values.neutron_password)
+    neutron_conf = settings.neutron_conf(
+        site.environment, site.neutron_state, values.neutron_password, mtu=site.spec.mtu
+    )
     _replace(site.neutron_conf, neutron_conf)
 
     async def prepare() -> None:

@@ -70,13 +70,15 @@ class Supervisor:
         assert record.holder is not None  # noqa: S101  `hold` returns no other
         host = self._host(place, record.holder)
         if place == FABRIC:
-            await namespaces.furnish_fabric(host)
+            await namespaces.furnish_fabric(host, self._site.spec.mtu)
         else:
             await namespaces.furnish_host(host, paths.host(place), namespaces.hosts_file(self._site.spec.host_names))
             for name, text in etc.items():
                 host.path(f"/etc/{name}").touch(mode=0o600)
                 host.path(f"/etc/{name}").write_text(text)
-            await namespaces.wire(host, self.place(FABRIC), offload=self._site.datapath == "system")
+            await namespaces.wire(
+                host, self.place(FABRIC), mtu=self._site.spec.mtu, offload=self._site.datapath == "system"
+            )
         self.record(self.manifest.with_namespace(place, record))
 
     async def start(self, component: Component) -> None:

@@ -93,7 +93,7 @@ def _check_fits(spec: LabSpec, known: Manifest) -> None:
         have = known.spec
         agents = "an agent on each" if have.agent else "no agents"
         raise LabError(
-            f"lab {spec.name!r} is there with {have.hosts} hosts, role {have.role}, {agents}",
+            f"lab {spec.name!r} is there with {have.hosts} hosts, role {have.role}, {agents}, MTU {have.mtu}",
             remedy=f"{down} first, or choose another --name",
         )
     lost = [place for place, record in known.namespaces.items() if record.holder and not is_alive(record.holder)]

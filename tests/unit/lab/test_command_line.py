@@ -36,6 +36,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["down"], NEEDS_ROOT),
         (["purge"], NEEDS_ROOT),
         (["up", "--hosts", "0"], "a lab can't have 0 hosts: choose from 1 to 32"),
+        (["up", "--mtu", "900"], "an underlay can't have an MTU of 900: choose from 1400 to 9216"),
         (
             ["up", "--name", "A"],
             "'A' can't be the name of a lab: use up to 31 lower-case letters, digits and dashes, a dash not first",

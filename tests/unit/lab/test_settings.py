@@ -27,9 +27,10 @@ def read(text: str) -> ConfigParser:
 
 
 def test_neutron_is_ml2_ovn_without_anything_a_lab_has_not() -> None:
-    conf = read(neutron_conf(Path("/env"), Path("/state"), SECRETS.neutron_password))
+    conf = read(neutron_conf(Path("/env"), Path("/state"), SECRETS.neutron_password, mtu=9000))
     assert conf["DEFAULT"]["core_plugin"] == "ml2"
     assert conf["DEFAULT"]["api_paste_config"] == "/env/etc/neutron/api-paste.ini"
+    assert conf["DEFAULT"]["global_physnet_mtu"] == "9000"
     assert conf["ml2"]["mechanism_drivers"] == "ovn"
     assert conf["ovn"]["ovn_sb_connection"] == "tcp:192.0.2.1:6642"
     assert conf["keystone_authtoken"]["password"] == "neutron%pw"

@@ -76,10 +76,11 @@ def test_the_kernels_switch_is_used_where_the_kernel_has_one(tmp_path: Path) -> 
 
 
 def test_a_switch_in_user_space_takes_the_nic_and_its_address() -> None:
-    script = switch_setup("h2", "netdev")
+    script = switch_setup("h2", "netdev", 9000)
     assert "add-port br-phy eth0" in script
+    assert "set Interface br-phy mtu_request=9000" in script
     assert "ip address replace 192.0.2.12/24 dev br-phy" in script
-    assert "ip address replace 192.0.2.12/24 dev eth0" in switch_setup("h2", "system")
+    assert "ip address replace 192.0.2.12/24 dev eth0" in switch_setup("h2", "system", 9000)
 
 
 def test_a_lone_host_has_no_tunnels_to_warm() -> None:
