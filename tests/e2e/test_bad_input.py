@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.docker import Docker, eventually
+from tests.e2e.docker import DOCKER, Docker, eventually
 
 pytestmark = pytest.mark.real
 
@@ -62,7 +62,7 @@ def test_overlapping_subnets(h1: Docker, h2: Docker) -> None:
 
 def test_an_address_that_is_taken(h1: Docker, h2: Docker) -> None:
     for docker in (h1, h2):
-        docker.network_create("web", SUBNET)
+        docker.network_create("web", SUBNET, "--ip-range", "10.20.0.128/25")
     h1.run("a1", "web", "--ip", "10.20.0.5")
     for docker in (h1, h2):
         docker.containers.append("b1")
@@ -75,11 +75,14 @@ def test_an_address_that_is_taken(h1: Docker, h2: Docker) -> None:
 def test_a_quota_that_is_used_up(h1: Docker, admin: Any, demo: Any) -> None:
     h1.network_create("web", SUBNET)
     project = demo.current_project_id
-    admin.network.update_quota(project, ports=1)
+    assert eventually(lambda: list(demo.network.ports()))
+    admin.network.update_quota(project, ports=len(list(demo.network.ports())) + 1)
     try:
-        h1.run("a1", "web")
-        h1.containers.append("b1")
-        text = h1.refused("run", "-d", "--name", "b1", "--network", "web", "busybox", "true")
+        # What waits is given out first; then the project has no more.
+        h1.containers += (names := [f"a{number}" for number in range(6)])
+        start = ["run", "-d", "--network", "web", "--name"]
+        runs = (h1.host.run([DOCKER, *start, name, "busybox", "sleep", "60"], check=False) for name in names)
+        text = next(done.stderr.strip() for done in runs if done.returncode != 0)
         assert "quota" in text
         assert one_line(text)
     finally:
@@ -94,15 +97,18 @@ def test_a_published_service_port(h1: Docker) -> None:
 
 
 @pytest.mark.parametrize(("component", "named"), [("keystone", "Keystone"), ("neutron", "Neutron")])
-def test_no_cloud(lab: Any, h1: Docker, component: str, named: str) -> None:
-    h1.network_create("web", SUBNET)
+def test_no_cloud(lab: Any, h1: Docker, demo: Any, component: str, named: str) -> None:
+    """What waits in the pool is given out all the same."""
+    h1.network_create("web", SUBNET, "--ip-range", "10.20.0.128/25")
+    assert eventually(lambda: len(list(demo.network.ports())) == 2)
     lab.stop(component)
     try:
         if component == "keystone":
             lab.restart("agent", "h1")  # it would still have a token
-        h1.containers.append("a1")
+        h1.containers.append("b1")
+        h1.run("a1", "web")
         started = time.monotonic()
-        text = h1.refused("run", "-d", "--name", "a1", "--network", "web", "busybox", "true")
+        text = h1.refused("run", "-d", "--name", "b1", "--network", "web", "--ip", "10.20.0.5", "busybox", "true")
         assert time.monotonic() - started < 60
         assert named in text
         assert one_line(text)

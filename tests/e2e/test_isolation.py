@@ -14,10 +14,10 @@ SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
 
 def test_two_networks_of_one_range_do_not_meet(h1: Docker, h2: Docker) -> None:
     for docker in (h1, h2):
-        docker.network_create("red", SUBNET, neutron="red")
-        docker.network_create("blue", SUBNET, neutron="blue")
-    red, blue = h1.run("red1", "red", "--ip", "10.20.0.11"), h1.run("blue1", "blue", "--ip", "10.20.0.12")
-    far_red, far_blue = h2.run("red2", "red", "--ip", "10.20.0.21"), h2.run("blue2", "blue", "--ip", "10.20.0.22")
+        docker.network_create("red", SUBNET, "--ip-range", "10.20.0.0/25", neutron="red")
+        docker.network_create("blue", SUBNET, "--ip-range", "10.20.0.128/25", neutron="blue")
+    red, blue = h1.run("red1", "red"), h1.run("blue1", "blue")
+    far_red, far_blue = h2.run("red2", "red"), h2.run("blue2", "blue")
     assert red.pings(far_red.address)
     assert blue.pings(far_blue.address)
     for one, others in ((red, (blue, far_blue)), (blue, (red, far_red)), (far_red, (blue, far_blue))):

@@ -92,7 +92,7 @@ def test_a_network_is_connected_and_disconnected_while_the_container_runs(h1: Do
 
 def test_a_chosen_address_and_mac_are_the_containers(h1: Docker, h2: Docker) -> None:
     for docker in (h1, h2):
-        docker.network_create("web", SUBNET)
+        docker.network_create("web", SUBNET, "--ip-range", "10.20.0.128/25")
     one = h1.run("a1", "web", "--ip", "10.20.0.77", "--mac-address", "02:42:0a:14:00:4d")
     other = h2.run("b1", "web")
     assert (one.address, one.mac) == ("10.20.0.77", "02:42:0a:14:00:4d")

@@ -96,7 +96,13 @@ class Allocations:
     async def _make_chosen(self, joined: JoinedNetwork, address: IPAddress) -> None:
         first, *rest = joined.subnets
         fixed_ips = (FixedIP(first.subnet_id, address), *(FixedIP(subnet.subnet_id) for subnet in rest))
-        (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, single_use=True)
+        try:
+            (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, single_use=True)
+        except AddressInUse as error:
+            raise AddressInUse(
+                f"address {address} is taken, perhaps by a port that waits on another host",
+                remedy="choose another --ip; `docker network create --ip-range` keeps addresses outside of it for you",
+            ) from error
         self.node.ledger.put(replace(made, claimed=frozenset({address})))
 
     async def _claim_second(self, joined: JoinedNetwork, pool: AddressPool, address: IPAddress | None) -> IPAddress:

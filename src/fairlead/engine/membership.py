@@ -314,14 +314,19 @@ def _new_subnet(network: Network, pool: AddressPool) -> NewSubnet:
         cidr=pool.cidr,
         gateway=gateway,
         name=network_name(pool.cidr),
-        allocation_pools=_ranges_without(pool.cidr, {gateway, *pool.reserved}) if pool.reserved else (),
+        allocation_pools=_ranges_without(pool.cidr, {gateway, *pool.reserved}, pool.part)
+        if pool.reserved or pool.part
+        else (),
         tags=frozenset({OWNED}),
     )
 
 
-def _ranges_without(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[AddressRange, ...]:
-    """Return the ranges of host addresses that leave out the taken ones."""
-    first, last = int(cidr.network_address) + 1, int(cidr.broadcast_address) - (1 if cidr.version == 4 else 0)
+def _ranges_without(cidr: IPNetwork, taken: set[IPAddress], part: IPNetwork | None = None) -> tuple[AddressRange, ...]:
+    """Return the ranges of host addresses, of a part or of all, that leave out the taken ones."""
+    part = part or cidr
+    last_host = int(cidr.broadcast_address) - (1 if cidr.version == 4 else 0)
+    first = max(int(cidr.network_address) + 1, int(part.network_address))
+    last = min(last_host, int(part.broadcast_address))
     ranges = []
     for number in sorted(int(address) for address in taken if first <= int(address) <= last):
         if first < number:

@@ -23,10 +23,13 @@ class AddressPools:
 
     node: Node
 
-    async def request(self, cidr: IPNetwork | None, reference: NetworkReference, version: int) -> AddressPool:
+    async def request(
+        self, cidr: IPNetwork | None, reference: NetworkReference, version: int, part: IPNetwork | None = None
+    ) -> AddressPool:
         """Find the range for a network: the one asked for, or the only one that the named network has.
 
-        version: 4 or 6. Raises InvalidInput, NotFound (network, or a subnet of it), OverlappingSubnet.
+        version: 4 or 6. part: of the range, out of which alone addresses are picked. Raises InvalidInput, NotFound
+        (network, or a subnet of it), OverlappingSubnet, Conflict (a subnet that exists picks out of more than part).
         """
         network = await find_network(self.node, reference, cidr)
         subnets = await self.node.network_service.find_subnets(network.id) if network else []
@@ -43,8 +46,11 @@ class AddressPools:
                 f"network {network.name or network.id} has no subnet {cidr} (it has: {ranges})",
                 remedy="make it with `openstack subnet create`, or name one that it has",
             )
+        if part is not None:
+            _refuse_part(part, chosen, subnet)
         pool = AddressPool(
             id=f"{str(reference) or _ANY}@{chosen}",
+            part=part,
             cidr=chosen,
             reference=reference,
             gateway=subnet.gateway if subnet else None,
@@ -154,6 +160,18 @@ class AddressPools:
 def first_address(cidr: IPNetwork) -> IPAddress:
     """Return the first address that a host may have."""
     return cidr.network_address + (0 if cidr.num_addresses == 1 else 1)
+
+
+def _refuse_part(part: IPNetwork, cidr: IPNetwork, subnet: Subnet | None) -> None:
+    if part.version != cidr.version or int(part[0]) < int(cidr[0]) or int(part[-1]) > int(cidr[-1]):
+        raise InvalidInput(f"--ip-range {part} is outside of {cidr}", remedy="give one inside of it")
+    pools = subnet.allocation_pools if subnet else ()
+    wider = [one for one in pools if one.first not in part or one.last not in part]
+    if wider:
+        raise Conflict(
+            f"subnet {cidr} exists and gives out {wider[0].first} to {wider[0].last}, not {part} alone",
+            remedy="leave --ip-range out, or change it with `openstack subnet set --allocation-pool`",
+        )
 
 
 def _choose(subnets: Sequence[Subnet], cidr: IPNetwork | None, version: int, network: Network | None) -> Subnet | None:

@@ -27,7 +27,8 @@ class AddressPool:
     """libnetwork's address pool: one range of one Neutron network.
 
     subnet_id is empty until there is such a subnet; engine_network until a network of the engine's uses the pool.
-    reserved: addresses that must not be given out (the engine's auxiliary addresses).
+    reserved: addresses that must not be given out (the engine's auxiliary addresses). part: the part of the range out
+    of which Neutron picks; None: all of it.
     """
 
     id: str
@@ -38,6 +39,7 @@ class AddressPool:
     network_id: str = ""
     subnet_id: str = ""
     engine_network: str = ""
+    part: IPNetwork | None = None
 
 
 class Step(StrEnum):

@@ -160,6 +160,7 @@ class Host:
         options: dict[str, str] | None = None,
         ipam_options: dict[str, str] | None = None,
         aux: tuple[str, ...] = (),
+        ip_range: str = "",
         internal: bool = False,
         network_id: str = "",
     ) -> Network:
@@ -167,14 +168,20 @@ class Host:
         network = Network(network_id or uuid4().hex * 2, [], [])
         data: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
         reserved: list[tuple[str, str]] = []
-        wanted = [(subnet, False), *([(subnet6, True)] if subnet6 else [])]
+        wanted = [(subnet, ip_range, False), *([(subnet6, "", True)] if subnet6 else [])]
         try:
             spaces = await self.rpc("IpamDriver.GetDefaultAddressSpaces")
             space = spaces["LocalDefaultAddressSpace"]
-            for cidr, v6 in wanted:
+            for cidr, part, v6 in wanted:
                 pool = await self.rpc(
                     "IpamDriver.RequestPool",
-                    {"AddressSpace": space, "Pool": cidr, "SubPool": "", "Options": ipam_options, "V6": v6},
+                    {
+                        "AddressSpace": space,
+                        "Pool": cidr,
+                        "SubPool": part,
+                        "Options": ipam_options,
+                        "V6": v6,
+                    },
                 )
                 network.pools.append((pool["PoolID"], pool["Pool"], v6))
                 given = pool["Data"].get("com.docker.network.gateway")

@@ -84,10 +84,13 @@ async def test_a_range_that_is_none_or_of_the_other_family(cloud: FakeCloud, h1:
     assert nothing_left(cloud, h1)
 
 
-async def test_a_part_of_a_range(cloud: FakeCloud, h1: Host) -> None:
-    pool = {"AddressSpace": "fairlead-local", "Pool": SUBNET, "SubPool": "10.20.0.128/25"}
-    assert "--ip-range" in await refused(h1.rpc("IpamDriver.RequestPool", pool))
+async def test_a_part_that_is_outside_of_the_range_or_less_than_the_subnet_gives_out(
+    cloud: FakeCloud, h1: Host, h2: Host
+) -> None:
+    assert "outside of 10.20.0.0/24" in await refused(h1.network_create(SUBNET, ip_range="10.20.1.0/25"))
     assert nothing_left(cloud, h1)
+    await h1.network_create(SUBNET)
+    assert "allocation-pool" in await refused(h2.network_create(SUBNET, ip_range="10.20.0.128/25"))
 
 
 async def test_a_gateway_outside_of_the_range_or_not_the_subnets(cloud: FakeCloud, h1: Host, h2: Host) -> None:

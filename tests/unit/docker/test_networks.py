@@ -103,6 +103,22 @@ async def test_auxiliary_addresses_are_kept_out_of_the_allocation_pools(cloud: F
         await h1.run(network)
 
 
+async def test_an_ip_range_is_what_neutron_picks_from_and_the_rest_is_the_users(
+    cloud: FakeCloud, h1: Host, h2: Host
+) -> None:
+    for host in (h1, h2):
+        reserved = ("10.20.0.130",) if host is h1 else ()
+        network = await host.network_create(SUBNET, ip_range="10.20.0.128/25", aux=reserved)
+    (subnet,) = cloud.store.resources["subnets"].values()
+    assert subnet["gateway_ip"] == "10.20.0.1"
+    assert subnet["allocation_pools"] == [
+        {"start": "10.20.0.128", "end": "10.20.0.129"},
+        {"start": "10.20.0.131", "end": "10.20.0.254"},
+    ]
+    assert int((await h2.run(network)).address.split("/")[0].split(".")[3]) >= 128
+    assert (await h2.run(network, ip="10.20.0.5")).address == "10.20.0.5/24"
+
+
 async def test_a_repeated_create_is_the_same_network(cloud: FakeCloud, h1: Host) -> None:
     first = await h1.network_create(SUBNET)
     await h1.rpc(

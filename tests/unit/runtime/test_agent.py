@@ -85,7 +85,7 @@ async def test_metrics_are_on_the_socket_and_the_switch_may_be_down(tmp_path: Pa
                 text = await response.text()
         assert 'fairlead_rpc_seconds_count{rpc="Plugin.Activate",status="200"} 1.0' in text
         assert 'fairlead_neutron_call_seconds_count{method="GET",path="/networks",status="200"}' in text
-        assert "fairlead_networks 0.0" in text
+        assert "fairlead_networks 1.0" in text
         assert 'fairlead_rpc_neutron_calls_total{rpc="IpamDriver.RequestPool"} 1.0' in text
 
 

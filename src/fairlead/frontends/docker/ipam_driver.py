@@ -8,7 +8,7 @@ from fairlead.engine.pools import AddressPools
 from fairlead.frontends.docker import wire
 from fairlead.frontends.docker.network_driver import ADDRESS_SPACES
 from fairlead.frontends.docker.options import GATEWAY, REQUEST_TYPE, parse_address, parse_network, pool_reference
-from fairlead.model.errors import InvalidInput, UnsupportedRequest
+from fairlead.model.errors import InvalidInput
 from fairlead.model.network import IPAddress
 from fairlead.model.records import AddressPool
 
@@ -31,16 +31,12 @@ class IpamDriver:
 
     async def request_pool(self, request: wire.RequestPool) -> dict[str, Any]:
         """Find the range."""
-        if request.sub_pool:
-            raise UnsupportedRequest(
-                "--ip-range is not supported: Neutron picks the addresses, for all hosts together",
-                remedy="leave it out, or limit the subnet with `openstack subnet create --allocation-pool`",
-            )
         cidr = parse_network(request.pool) if request.pool else None
         version = 6 if request.v6 else 4
         if cidr and cidr.version != version:
             raise InvalidInput(f"{cidr} is not an IPv{version} range", remedy="add --ipv6 for an IPv6 --subnet")
-        pool = await self.pools.request(cidr, pool_reference(request.options), version)
+        part = parse_network(request.sub_pool) if request.sub_pool else None
+        pool = await self.pools.request(cidr, pool_reference(request.options), version, part)
         data = {GATEWAY: _with_prefix(pool.gateway, pool)} if pool.subnet_id else {}
         return {"PoolID": pool.id, "Pool": str(pool.cidr), "Data": data}
 
