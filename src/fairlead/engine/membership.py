@@ -309,6 +309,7 @@ class Memberships:
 
 def _new_subnet(network: Network, pool: AddressPool) -> NewSubnet:
     gateway = pool.gateway or first_address(pool.cidr)
+    limited = bool(pool.reserved or pool.part)
     return NewSubnet(
         network_id=network.id,
         cidr=pool.cidr,
