@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench bench-tools bench-containers bench-dataplane bench-agent clean
+.PHONY: help setup demo check test bench bench-tools bench-containers bench-dataplane bench-agent bench-scale clean
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
@@ -27,7 +27,7 @@ test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install
 	@$(PYTEST) -v -m "root or real"
 
-bench: bench-containers bench-dataplane bench-agent ## all benchmarks, under 25 minutes (root); docs/benchmarks.md
+bench: bench-containers bench-dataplane bench-agent bench-scale ## all benchmarks, under 25 minutes (root); docs/benchmarks.md
 
 bench-tools: setup
 	@build/uv/bin/uv sync --quiet --frozen --all-extras --group bench
@@ -41,6 +41,9 @@ bench-dataplane: bench-tools ## packets between two hosts
 
 bench-agent: bench-tools ## memory, start and processor time of an agent
 	@$(RUN)/python -m benchmarks.agent_cost
+
+bench-scale: bench-tools ## a thousand agents on one Neutron, simulated
+	@$(RUN)/python -m benchmarks.scale
 
 clean: ## what setup made in this folder
 	@rm -rf .venv build

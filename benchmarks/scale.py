@@ -1,0 +1,265 @@
+"""A thousand agents on one Neutron, in virtual time: what they ask of it, how long it takes, and whether it is fair.
+
+    python -m benchmarks.scale [--agents 10,30,100,300,1000] [--containers 100] [--workers 16]
+
+The agents are the real engine with its keeper, sweep and pools; their Neutron is a queue before some workers that takes
+the time for a request which the real one took (fairlead.fakes.simulation.Costs). Nothing is plugged. Three stories for
+each number of agents, beginning at the same moment on every host, which is the worst that can be:
+
+  idle    the agents come up, each with an empty pool for one network
+  full    every host starts its containers at once, on pools that are empty; a start that fails is tried again
+  churn   for ten minutes each host starts and removes a container every few seconds
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+from benchmarks.charts import Panel, lines
+from benchmarks.machine import describe, machine
+from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, percentile, say, table
+from fairlead.engine.engine import Engine
+from fairlead.engine.ledger import Ledger
+from fairlead.engine.node import Node
+from fairlead.engine.sizing import PoolLimits
+from fairlead.fakes import virtual_time
+from fairlead.fakes.simulation import Costs, MemoryStore, NoDataplane, SimulatedNeutron
+from fairlead.model.errors import FairleadError
+from fairlead.model.network import IPAddress
+from fairlead.model.records import AddressPool, JoinedNetwork, JoinedSubnet, NetworkReference, Origin, Step
+
+RANGE = IPv4Network("10.0.0.0/8")
+NETWORK = "web"
+CHURN_SECONDS = 600.0
+CHURN_PAUSE = 5.0
+SWEEP_EVERY = 15.0
+RETRY = 10.0
+"""Seconds after which a user tries a failed start again, give or take a half."""
+
+
+@dataclass
+class Simulated:
+    """One host: the engine, and what runs beside it."""
+
+    neutron: SimulatedNeutron
+    number: int
+    work: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        store = MemoryStore()
+        subnet = JoinedSubnet(NETWORK, NETWORK, RANGE, None)
+        store.put(Origin())
+        store.put(AddressPool(NETWORK, RANGE, NetworkReference(), engine_network=NETWORK, subnet_id=NETWORK))
+        store.put(JoinedNetwork(NETWORK, Step.HELD, 0.0, network_id=NETWORK, name=NETWORK, subnets=(subnet,)))
+        host = NoDataplane(f"h{self.number}")
+        node = Node(cast(Any, self.neutron), host, store, Ledger(store), virtual_time.LoopClock())
+        self.chance = random.Random(self.number)
+        self.engine = Engine.over(node, PoolLimits(), random=self.chance.random)
+        self.failed = 0
+        self.waits: list[float] = []
+        self.work = [asyncio.create_task(self._keep()), asyncio.create_task(self._sweep())]
+
+    async def _keep(self) -> None:
+        while True:
+            if not await self.engine.keeper.step():
+                await self.engine.keeper.rest()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            await self.engine.sweep.finish()
+
+    async def run(self) -> IPAddress:
+        """Start a container, as often as it takes."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            try:
+                address = await self.engine.allocations.allocate(NETWORK, None)
+            except FairleadError:
+                self.failed += 1
+                await asyncio.sleep(RETRY * (0.5 + self.chance.random()))
+                continue
+            await self.engine.endpoints.create(NETWORK, f"endpoint {address}", (address,), "")
+            self.waits.append(loop.time() - began)
+            return address
+
+    async def rm(self, address: IPAddress) -> None:
+        """Remove a container."""
+        await self.engine.endpoints.delete(f"endpoint {address}")
+        await self.engine.allocations.release(NETWORK, address)
+
+    async def churn(self) -> None:
+        """Start and remove containers, one at a time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + CHURN_SECONDS
+        while loop.time() < end:
+            address = await self.run()
+            await asyncio.sleep(CHURN_PAUSE * self.chance.random())
+            await self.rm(address)
+            await asyncio.sleep(CHURN_PAUSE * self.chance.random())
+
+
+def tell(story: str, agents: int, containers: int, workers: int) -> Record:
+    """Simulate one story; returns its figures."""
+
+    async def main() -> Record:
+        neutron = SimulatedNeutron(workers=workers)
+        loop = asyncio.get_running_loop()
+        hosts = [Simulated(neutron, number) for number in range(agents)]
+        if story == "idle":
+            finished = [await _filled(host) for host in hosts]
+        elif story == "full":
+            finished = await asyncio.gather(*(_full(host, containers) for host in hosts))
+        else:
+            await asyncio.gather(*(host.churn() for host in hosts))
+            finished = []
+        took = loop.time()
+        for task in (task for host in hosts for task in host.work):
+            task.cancel()
+        await asyncio.gather(*(task for host in hosts for task in host.work), return_exceptions=True)
+        starts = sum(len(host.waits) for host in hosts)
+        waits = sorted(wait for host in hosts for wait in host.waits)
+        seconds = Counter(int(moment) for moment, _ in neutron.log)
+        return {
+            "story": story,
+            "agents": agents,
+            "took": took,
+            "starts": starts,
+            "failed": sum(host.failed for host in hosts),
+            "calls": dict(neutron.calls),
+            "busiest": max(seconds.values(), default=0),
+            "ports": len(neutron.ports),
+            "unanswered": neutron.given_up,
+            "hosts": [min(finished), p50(finished), max(finished)] if finished else [],
+            "waits": [p50(waits), percentile(waits, 0.99)] if waits else [],
+            "ideal": _work(neutron) / workers,
+        }
+
+    return virtual_time.run(main())
+
+
+async def _filled(host: Simulated) -> float:
+    while host.engine.warm.waiting(NETWORK) < host.engine.warm.limits.floor:  # noqa: ASYNC110  virtual time is cheap
+        await asyncio.sleep(1.0)
+    return asyncio.get_running_loop().time()
+
+
+async def _full(host: Simulated, containers: int) -> float:
+    await asyncio.gather(*(host.run() for _ in range(containers)))
+    return asyncio.get_running_loop().time()
+
+
+def _work(neutron: SimulatedNeutron) -> float:
+    """Seconds of one worker that the ports there are have cost, and nothing else."""
+    return len(neutron.ports) * neutron.costs.create
+
+
+def measure(agents: Sequence[int], containers: int, workers: int) -> Record:
+    """Tell every story for every number of agents."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    found = []
+    for count in agents:
+        for story in ("idle", "full", "churn"):
+            say(f"{story}: {count} agents")
+            found.append(tell(story, count, containers, workers))
+    return {
+        "machine": machine(),
+        "containers": containers,
+        "workers": workers,
+        "costs": {name: getattr(Costs(), name) for name in Costs.__dataclass_fields__},
+        "stories": found,
+    }
+
+
+def render(record: Record) -> str:
+    """Write the tables."""
+    costs = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in record["costs"].items())
+    parts = [f"{record['workers']} workers; {costs}; {record['containers']} containers a host."]
+    titles = {
+        "idle": "Agents come up together, with empty pools",
+        "full": "Every host starts all its containers at once, on empty pools",
+        "churn": "Ten minutes in which every host starts and removes a container every five seconds",
+    }
+    for story, title in titles.items():
+        rows = [_row(one) for one in record["stories"] if one["story"] == story]
+        columns = [
+            Column("agents"),
+            Column("starts"),
+            Column("failed, tried again"),
+            Column("s until done (least possible)"),
+            Column("first / median / last host, s"),
+            Column("start p50 / p99, s"),
+            Column("POST"),
+            Column("GET"),
+            Column("PUT"),
+            Column("DELETE"),
+            Column("calls a second, mean / busiest"),
+            Column("calls per 1000 starts"),
+        ]
+        parts += [f"**{title}**", table(columns, rows)]
+    return "\n\n".join([*parts, f"{describe(record['machine'])}."])
+
+
+def _row(one: Record) -> list[str]:
+    calls: Counter[str] = Counter()
+    for what, count in one["calls"].items():
+        calls[what.split()[0]] += count
+    ideal = f" ({number(one['ideal'])})" if one["story"] != "churn" else ""
+    return [
+        number(one["agents"]),
+        number(one["starts"]),
+        number(one["failed"]),
+        f"{number(one['took'])}{ideal}",
+        " / ".join(number(value) for value in one["hosts"]) or "-",
+        " / ".join(number(value, 1) for value in one["waits"]) or "-",
+        *(number(calls[method]) for method in ("POST", "GET", "PUT", "DELETE")),
+        f"{number(calls.total() / one['took'], 1)} / {number(one['busiest'])}",
+        number(1000 * calls.total() / one["starts"], 1) if one["starts"] else "-",
+    ]
+
+
+def draw(record: Record, folder: Path) -> list[Path]:
+    """Draw cost and time over the number of agents."""
+    by_story = {
+        story: [one for one in record["stories"] if one["story"] == story] for story in ("idle", "full", "churn")
+    }
+    x = [float(one["agents"]) for one in by_story["full"]]
+    calls = {story: [float(sum(one["calls"].values())) / one["agents"] for one in of] for story, of in by_story.items()}
+    took = {
+        "until every host is full": [one["took"] for one in by_story["full"]],
+        "least possible": [one["ideal"] for one in by_story["full"]],
+    }
+    panels = [
+        Panel("Requests to Neutron for each agent", "requests", x, calls, x_label="agents", log=True),
+        Panel(f"{record['containers']} containers on every host", "s", x, took, x_label="agents", log=True),
+    ]
+    return [
+        lines(panels, folder / "scale.png", "A thousand agents on one Neutron, simulated", describe(record["machine"]))
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Simulate, print and draw."""
+    parser = options(__doc__)
+    parser.add_argument("--agents", type=_numbers, default=[10, 30, 100, 300, 1000], help="[10,30,100,300,1000]")
+    parser.add_argument("--containers", type=int, default=100, help="for each host, in the story `full` [100]")
+    parser.add_argument("--workers", type=int, default=16, help="requests that Neutron works on at once [16]")
+    chosen = parser.parse_args(arguments)
+    finish(Benchmark("scale", render, draw), chosen, lambda: measure(chosen.agents, chosen.containers, chosen.workers))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",")]
+
+
+if __name__ == "__main__":
+    main()
