@@ -114,7 +114,8 @@ class Keeper:
         """Yield what there is to do, the most urgent first."""
         networks = self._node.store.all(JoinedNetwork)
         for joined in networks:
-            yield from self._deletions(joined)
+            if not self._node.locks[f"network {joined.id}"].locked():
+                yield from self._deletions(joined)
         held = [joined for joined in networks if joined.step is Step.HELD]
         if now >= self.refills.not_before:
             for joined in held:

@@ -4,6 +4,7 @@ The first host makes what is missing, the others adopt it; every member of an ow
 take its tag off deletes it. What Fairlead did not make is used and otherwise left alone.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,7 @@ import structlog
 
 from fairlead.engine.election import Election
 from fairlead.engine.lookup import find_network
+from fairlead.engine.making import delete_port
 from fairlead.engine.names import (
     MEMBER_PREFIX,
     OWNED,
@@ -24,9 +26,12 @@ from fairlead.engine.node import Node
 from fairlead.engine.pools import first_address
 from fairlead.model.errors import Conflict, FairleadError, InvalidInput, NotFound, OverlappingSubnet, StillInUse
 from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Network, NewNetwork, NewSubnet, Subnet
-from fairlead.model.records import AddressPool, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
+from fairlead.model.records import AddressPool, Batch, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
 
 log = structlog.get_logger(__name__)
+
+PROMPT = 5.0
+"""Seconds for which leaving a network is waited for: whoever removes it may want to delete the subnet next."""
 
 _ATTEMPTS = 5
 """How often a network that changes under our hands is looked at again."""
@@ -74,7 +79,7 @@ class Memberships:
                 raise
 
     async def leave(self, engine_network: str) -> None:
-        """Let go of a network; what that takes in Neutron is done behind, by `withdraw`. Idempotent.
+        """Let go of a network. What that takes in Neutron is done here if it is done soon, else behind. Idempotent.
 
         Raises StillInUse while endpoints are on it here.
         """
@@ -84,8 +89,21 @@ class Memberships:
                 return
             if self.node.ledger.count(engine_network, Use.ATTACHED):
                 raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
-            self.node.store.put(replace(record, step=Step.LEAVING, since=self.node.clock.now()))
+            record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
+            self.node.store.put(record)
             self._free_pools(record)
+            try:
+                async with asyncio.timeout(PROMPT):
+                    await self._finish(record)
+            except (TimeoutError, FairleadError) as error:
+                log.warning("will leave a network later", network=engine_network, error=str(error) or "it takes long")
+
+    async def _finish(self, record: JoinedNetwork) -> None:
+        """Delete the host's ports in a network, and leave it; not while more ports are being made."""
+        for allocation in self.node.ledger.in_use(record.id, *Use):
+            await delete_port(self.node, self.node.ledger.put(replace(allocation, leaving=True)))
+        if not any(batch.engine_network == record.id for batch in self.node.store.all(Batch)):
+            await self._withdraw(record)
 
     async def withdraw(self, engine_network: str) -> None:
         """Take this host's mark off a network that is left or half joined, and delete it where that was the last.
@@ -315,9 +333,7 @@ def _new_subnet(network: Network, pool: AddressPool) -> NewSubnet:
         cidr=pool.cidr,
         gateway=gateway,
         name=network_name(pool.cidr),
-        allocation_pools=_ranges_without(pool.cidr, {gateway, *pool.reserved}, pool.part)
-        if pool.reserved or pool.part
-        else (),
+        allocation_pools=_ranges_without(pool.cidr, {gateway, *pool.reserved}, pool.part) if limited else (),
         tags=frozenset({OWNED}),
     )
 
