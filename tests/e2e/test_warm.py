@@ -89,11 +89,8 @@ def test_fifty_containers_at_once_all_start_talk_and_stop(h1: Docker, h2: Docker
     with ThreadPoolExecutor(50) as pool:
         containers = list(pool.map(lambda number: h1.run(f"c{number}", "web"), range(50)))
         assert len({one.address for one in containers}) == 50
-    script = (
-        "for i in "
-        + " ".join(one.address for one in containers)
-        + "; do ping -c 3 -W 3 -q $i >/dev/null || echo $i; done"
-    )
+    addresses = " ".join(one.address for one in containers)
+    script = f"for i in {addresses}; do (ping -c 5 -W 3 -q $i >/dev/null || echo $i) & done; wait"
     assert other.command("sh", "-c", script).stdout == ""
     with ThreadPoolExecutor(50) as pool:
         list(pool.map(lambda one: h1("rm", "-f", one.name), containers))

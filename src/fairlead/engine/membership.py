@@ -99,7 +99,13 @@ class Memberships:
                 log.warning("will leave a network later", network=engine_network, error=str(error) or "it takes long")
 
     async def _finish(self, record: JoinedNetwork) -> None:
-        """Delete the host's ports in a network, and leave it; not while more ports are being made."""
+        """Delete the host's ports in a network, and leave it; not while more ports are being made.
+
+        The mark goes first: a memory that is rebuilt in the middle must not take the network for joined.
+        """
+        if record.owned:
+            tag = member_tag(await self.node.host(), record.id)
+            await self.node.network_service.untag_network(record.network_id, tag)
         for allocation in self.node.ledger.in_use(record.id, *Use):
             await delete_port(self.node, self.node.ledger.put(replace(allocation, leaving=True)))
         if not any(batch.engine_network == record.id for batch in self.node.store.all(Batch)):
@@ -293,11 +299,13 @@ class Memberships:
         if record.owned or record.step is Step.WANTED:
             host = await self.node.host()
             tag = member_tag(host, record.id)
-            found = await service.find_networks(tags=(OWNED, tag), own=True)
+            found = []
             if record.step is Step.WANTED:
                 # Made just before a crash, and perhaps not tagged yet.
+                found += await service.find_networks(tags=(OWNED, tag), own=True)
                 found += await service.find_networks(description=network_description(host, record.id), own=True)
-            for network_id in {network.id for network in found}:
+            marked = {record.network_id} if record.owned and record.network_id else set()
+            for network_id in marked | {network.id for network in found}:
                 await service.untag_network(network_id, tag)
                 await self._delete_unless_used(network_id)
         self._free_pools(record)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from fairlead.engine.names import OWNED, described_network, host_tag, member_id
+from fairlead.engine.names import OWNED, described_network, host_tag, member_id, member_tag
 from fairlead.engine.node import Node
 from fairlead.model.attachment import Attachment
 from fairlead.model.network import Network, Port
@@ -69,15 +69,18 @@ class Rebuild:
         subnets = await self.node.network_service.find_subnets(network.id)
         chosen = [one for one in subnets if one.id in used or not used]
         described = described_network(ports[0].description) if ports else None
+        owned = OWNED in network.tags
+        # The mark goes before the ports do: without it the network was being left.
+        left = owned and member_tag(await self.node.host(), engine_network) not in network.tags
         self.node.store.put(
             JoinedNetwork(
                 id=engine_network,
-                step=Step.HELD,
+                step=Step.LEAVING if left else Step.HELD,
                 since=self.node.clock.now(),
                 network_id=network.id,
                 name=network.name,
                 mtu=network.mtu,
-                owned=OWNED in network.tags,
+                owned=owned,
                 internal=bool(described and described.internal),
                 subnets=tuple(
                     # Which pool each is, the engine's next request tells.

@@ -106,6 +106,23 @@ async def test_a_network_that_only_is_removed_after_the_loss_goes_from_neutron(c
     assert nothing_left(cloud, h1)
 
 
+async def test_a_network_that_was_being_left_is_left(cloud: FakeCloud, pooled: Host) -> None:
+    await pooled.start()
+    network = await pooled.network_create(SUBNET)
+    await pooled.behind(10)
+    cloud.fail(Fault(method="DELETE", path="^/ports/", times=1000, status=503))
+    await pooled.network_rm(network)
+    cloud._faults.clear()
+    await lose(pooled)
+    again = await pooled.network_create(SUBNET)
+    await pooled.behind(10)
+    assert len(pooled.store.all(JoinedNetwork)) == 1
+    await pooled.rm(await pooled.run(again))
+    await pooled.network_rm(again)
+    assert nothing_left(cloud, pooled)
+    await pooled.stop()
+
+
 async def test_another_hosts_ports_and_networks_are_left_alone(cloud: FakeCloud, h1: Host, h2: Host) -> None:
     network = await h1.network_create(SUBNET)
     container = await h2.run(await h2.network_create(SUBNET))
