@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from fairlead.engine.making import delete_port, make_ports
+from fairlead.engine.names import unknown_endpoint
 from fairlead.engine.node import Node
 from fairlead.engine.pools import AddressPools
 from fairlead.engine.warm import WarmPools
@@ -59,7 +60,9 @@ class Allocations:
         allocation = self.node.ledger.of_address(pool.engine_network, address) if pool else None
         if allocation is None:
             return
-        if allocation.endpoint_id:
+        if allocation.endpoint_id == unknown_endpoint(allocation.id):
+            allocation = replace(allocation, soiled=True)
+        elif allocation.endpoint_id:
             log.warning("kept an address: an endpoint has it", address=str(address), endpoint=allocation.endpoint_id)
             return
         if address not in allocation.claimed:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fairlead.engine.allocations import change_address
+from fairlead.engine.devices import Devices
 from fairlead.engine.making import delete_port, make_ports
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
@@ -18,6 +19,7 @@ class Endpoints:
 
     node: Node
     memberships: Memberships
+    devices: Devices
 
     async def create(
         self, engine_network: str, endpoint_id: str, addresses: tuple[IPAddress, ...], mac: str
@@ -62,15 +64,8 @@ class Endpoints:
         """
         joined = self.memberships.get(engine_network)
         allocation = self.get(endpoint_id)
-        attachment = Attachment(
-            id=endpoint_id,
-            port_id=allocation.id,
-            mac=allocation.mac,
-            mtu=joined.mtu,
-            network_id=joined.network_id,
-        )
         try:
-            await self.node.dataplane.apply(attachment)
+            attachment = await self.devices.wire(joined, allocation)
         except WiringTimeout:
             # Neutron may have lost the port: nobody else shall be given it.
             self.node.ledger.put(replace(self.get(endpoint_id), single_use=True))
@@ -78,11 +73,14 @@ class Endpoints:
         return joined, attachment
 
     async def delete(self, endpoint_id: str) -> None:
-        """Unplug the endpoint and let go of its port, which rests when its addresses are released."""
-        await self.node.dataplane.remove(endpoint_id)
+        """Let go of the endpoint's port, which rests when its addresses are released. Its devices go behind.
+
+        dockerd has taken the sandbox's end out of the container by now: nothing can use it any more.
+        """
         allocation = self.node.ledger.of_endpoint(endpoint_id)
         if allocation:
-            self.node.ledger.put(replace(allocation, endpoint_id="", since=self.node.clock.now()))
+            self.node.ledger.put(replace(allocation, endpoint_id="", soiled=True, since=self.node.clock.now()))
+            self.devices.changed()
 
     def get(self, endpoint_id: str) -> Allocation:
         """Return an endpoint's allocation. Raises NotFound."""

@@ -7,6 +7,7 @@ from random import random as by_chance
 from typing import Self
 
 from fairlead.engine.allocations import Allocations
+from fairlead.engine.devices import Devices
 from fairlead.engine.endpoints import Endpoints
 from fairlead.engine.keeper import Keeper
 from fairlead.engine.membership import Memberships
@@ -20,13 +21,14 @@ from fairlead.engine.warm import WarmPools
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What front ends call (pools, allocations, memberships, endpoints), and what runs beside them (keeper, sweep)."""
+    """What front ends call: pools, allocations, memberships, endpoints. What runs beside: devices, keeper, sweep."""
 
     node: Node
     pools: AddressPools
     memberships: Memberships
     allocations: Allocations
     endpoints: Endpoints
+    devices: Devices
     warm: WarmPools
     keeper: Keeper
     sweep: Sweep
@@ -37,13 +39,14 @@ class Engine:
         """Build the use cases over a node. random gives numbers from 0 up to 1."""
         changed = asyncio.Event()
         pools, memberships = AddressPools(node), Memberships(node)
-        warm = WarmPools(node, limits, changed.set)
+        warm, devices = WarmPools(node, limits, changed.set), Devices(node)
         return cls(
             node=node,
             pools=pools,
             memberships=memberships,
             allocations=Allocations(node, pools, warm),
-            endpoints=Endpoints(node, memberships),
+            endpoints=Endpoints(node, memberships, devices),
+            devices=devices,
             warm=warm,
             keeper=Keeper(node, memberships, warm, changed=changed, random=random),
             sweep=Sweep(node, memberships, warm),

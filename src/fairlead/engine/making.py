@@ -65,7 +65,11 @@ async def find_lost(node: Node, batch: Batch) -> None:
 
 
 async def delete_port(node: Node, allocation: Allocation) -> None:
-    """Delete a port that is leaving, and forget it. Raises what NetworkService.delete_port raises."""
+    """Delete a port that is leaving, its devices first, and forget it.
+
+    Raises what NetworkService.delete_port and Dataplane.remove raise.
+    """
+    await node.dataplane.remove(allocation.id)
     await node.network_service.delete_port(allocation.id)
     node.ledger.delete(allocation.id)
 

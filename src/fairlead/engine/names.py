@@ -81,6 +81,11 @@ class Described:
     single_use: bool
 
 
+def unknown_endpoint(port_id: str) -> str:
+    """Stand for the endpoint of a port that is in a container, where a rebuilt memory can't tell which."""
+    return f"unknown {port_id}"
+
+
 def port_description(joined: JoinedNetwork, *, single_use: bool) -> str:
     """Describe a port, so that a node's memory can be rebuilt of what Neutron has."""
     words = (f"{_SERVES}{joined.id}", *((_INTERNAL,) if joined.internal else ()), *((_SINGLE,) if single_use else ()))

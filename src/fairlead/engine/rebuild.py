@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from fairlead.engine.names import OWNED, described_network, host_tag, member_id, member_tag
+from fairlead.engine.names import OWNED, described_network, host_tag, member_id, member_tag, port_name, unknown_endpoint
 from fairlead.engine.node import Node
-from fairlead.model.attachment import Attachment
 from fairlead.model.network import Network, Port
 from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Origin, Step
+from fairlead.ports.dataplane import Plugged
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,8 @@ class Rebuild:
         for short_id, network in _memberships(networks.values(), host):
             if not any(engine_network.startswith(short_id) for engine_network in served):
                 await self._join(short_id, network, ())
-        self._hold(ports, {one.port_id: one for one in plugged})
+        for port in ports:
+            self._hold(port, host, {one.port_id: one for one in plugged})
         self.node.store.put(Origin())
         if ports:
             endpoints = sum(bool(one.endpoint_id) for one in self.node.ledger)
@@ -91,29 +92,32 @@ class Rebuild:
             )
         )
 
-    def _hold(self, ports: Iterable[Port], plugged: dict[str, Attachment]) -> None:
+    def _hold(self, port: Port, host: str, plugged: dict[str, Plugged]) -> None:
+        described = described_network(port.description)
+        if described is None:
+            return
         now = self.node.clock.now()
-        for port in ports:
-            described = described_network(port.description)
-            if described is None:
-                continue
-            addresses = tuple(one.address for one in port.fixed_ips if one.address is not None)
-            endpoint_id = plugged[port.id].id if port.id in plugged else ""
-            self.node.ledger.put(
-                Allocation(
-                    id=port.id,
-                    engine_network=described.engine_network,
-                    since=now,
-                    mac=port.mac,
-                    addresses=addresses,
-                    claimed=frozenset(addresses) if endpoint_id else frozenset(),
-                    endpoint_id=endpoint_id,
-                    single_use=described.single_use,
-                    leaving=self.node.store.get(JoinedNetwork, described.engine_network) is None,
-                    rests_until=0.0 if endpoint_id else now + self.rest,
-                    told=endpoint_id if port.device_id == endpoint_id else "",
-                )
+        addresses = tuple(one.address for one in port.fixed_ips if one.address is not None)
+        told = port.device_id if port.name == port_name(host, port.device_id) else ""
+        found = plugged.get(port.id)
+        endpoint_id = (told or unknown_endpoint(port.id)) if found and found.away else ""
+        self.node.ledger.put(
+            Allocation(
+                id=port.id,
+                engine_network=described.engine_network,
+                since=now,
+                mac=port.mac,
+                addresses=addresses,
+                claimed=frozenset(addresses) if endpoint_id else frozenset(),
+                endpoint_id=endpoint_id,
+                single_use=described.single_use,
+                leaving=self.node.store.get(JoinedNetwork, described.engine_network) is None,
+                rests_until=0.0 if endpoint_id else now + self.rest,
+                # An unknown endpoint is no name to write.
+                told=told or endpoint_id,
+                soiled=found is not None and not endpoint_id,
             )
+        )
 
 
 def _memberships(networks: Iterable[Network], host: str) -> Iterable[tuple[str, Network]]:

@@ -25,13 +25,14 @@ UNCLAIMED = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointIds:
-    """The ids of this node's endpoints, as they are when asked."""
+class Known:
+    """The ids of this node's ports, as they are when asked; and of its endpoints, by which devices once were known."""
 
     node: Node
 
-    def __contains__(self, endpoint_id: object) -> bool:
-        return isinstance(endpoint_id, str) and self.node.ledger.of_endpoint(endpoint_id) is not None
+    def __contains__(self, attachment_id: object) -> bool:
+        ledger = self.node.ledger
+        return isinstance(attachment_id, str) and bool(ledger.get(attachment_id) or ledger.of_endpoint(attachment_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ class Sweep:
                     self.warm.give_back(allocation)
 
     async def unplug(self) -> None:
-        """Remove from this host what belongs to no endpoint."""
-        removed = await self.node.dataplane.sweep(EndpointIds(self.node))
+        """Remove from this host what belongs to no port."""
+        removed = await self.node.dataplane.sweep(Known(self.node))
         if removed:
-            log.info("removed orphaned attachments", endpoints=removed)
+            log.info("removed orphaned attachments", attachments=removed)
 
     async def _try(self, what: str, work: Awaitable[None]) -> None:
         try:

@@ -16,7 +16,7 @@ from fairlead.model.attachment import Attachment
 from fairlead.model.errors import CloudUnavailable, QuotaExceeded
 from fairlead.model.network import CloudView, FixedIP, IPNetwork, NewPort, Port, PortChange, Room
 from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Origin, Record
-from fairlead.ports.dataplane import HostView
+from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
 R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin)
@@ -168,7 +168,7 @@ class NoDataplane:
     async def remove(self, attachment_id: str) -> None:
         """Unplug nothing."""
 
-    async def plugged(self) -> list[Attachment]:
+    async def plugged(self) -> list[Plugged]:
         """List nothing."""
         return []
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Attachment:
     """All that the data plane needs to wire one endpoint.
 
-    id: the endpoint's id in the container engine (hexadecimal or alphanumeric, at least 11 characters).
+    id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
     mtu in bytes, 0: leave the kernel's default.
     """
 

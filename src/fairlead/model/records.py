@@ -125,6 +125,7 @@ class Allocation:
     single_use: it serves one endpoint and goes with it: a user chose its address or MAC, or OVN did not wire it.
     rests_until: epoch seconds before which it is not given out again, 0 where it never was.
     told: the endpoint that Neutron shows as the port's, empty where it shows none.
+    soiled: its devices have been a container's, and are made anew before another has them.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Allocation:
     leaving: bool = False
     rests_until: float = 0.0
     told: str = ""
+    soiled: bool = False
 
     @property
     def use(self) -> Use:

@@ -20,6 +20,14 @@ class HostView:
     ovn_controller: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Plugged:
+    """A port that the switch has. away: the sandbox's end is in a container."""
+
+    port_id: str
+    away: bool
+
+
 class Dataplane(Protocol):
     """One attachment mode. Every call is idempotent and may be made again after a crash anywhere within it.
 
@@ -45,8 +53,8 @@ class Dataplane(Protocol):
         """
         ...
 
-    async def plugged(self) -> list[Attachment]:
-        """List Fairlead's attachments that the switch has; their MTU is not known (0)."""
+    async def plugged(self) -> list[Plugged]:
+        """List the ports of Fairlead's attachments that the switch has."""
         ...
 
     async def sweep(self, known: Container[str]) -> list[str]:

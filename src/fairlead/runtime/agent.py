@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from fairlead.engine.devices import Devices
 from fairlead.engine.engine import Engine
 from fairlead.engine.keeper import Keeper
 from fairlead.engine.sweep import Sweep
@@ -76,7 +77,7 @@ async def _work_behind(engine: Engine) -> None:
             log.warning("this node's memory waits to be rebuilt", error=str(error))
             await asyncio.sleep(SWEEP_EVERY)
             continue
-        await asyncio.gather(_sweep(engine.sweep), _keep(engine.keeper))
+        await asyncio.gather(_sweep(engine.sweep), _keep(engine.keeper), _keep(engine.devices))
 
 
 async def _sweep(sweep: Sweep) -> None:
@@ -95,7 +96,7 @@ async def _sweep(sweep: Sweep) -> None:
         await asyncio.sleep(SWEEP_EVERY)
 
 
-async def _keep(keeper: Keeper) -> None:
+async def _keep(keeper: Keeper | Devices) -> None:
     while True:
         new_request_id()
         try:

@@ -19,7 +19,7 @@ from fairlead.frontends.docker.app import make_app, routes
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.model.attachment import Attachment
-from fairlead.ports.dataplane import HostView
+from fairlead.ports.dataplane import HostView, Plugged
 
 NO_POOL = PoolLimits(floor=0, ceiling=0, cool_down=0.0)
 """Nothing is made ahead, and what is given back goes: what Neutron has then is what containers need."""
@@ -36,6 +36,7 @@ class PlugBoard:
     host: str
     attachments: dict[str, Attachment] = field(default_factory=dict)
     broken: Exception | None = None
+    away: set[str] = field(default_factory=set)
 
     def _check(self) -> None:
         if self.broken:
@@ -53,9 +54,9 @@ class PlugBoard:
         self._check()
         self.attachments.pop(attachment_id, None)
 
-    async def plugged(self) -> list[Attachment]:
+    async def plugged(self) -> list[Plugged]:
         self._check()
-        return list(self.attachments.values())
+        return [Plugged(one.port_id, one.id in self.away) for one in self.attachments.values()]
 
     async def sweep(self, known: Container[str]) -> list[str]:
         self._check()
@@ -135,7 +136,7 @@ class Host:
     async def behind(self, seconds: float = 0.0) -> None:
         """Let time pass, and the keeper do all that is due then."""
         self.clock.time += seconds
-        while await self.engine.keeper.step():
+        while await self.engine.devices.step() or await self.engine.keeper.step():
             pass
 
     async def restart(self) -> None:
@@ -259,6 +260,7 @@ class Host:
             for pool_id, one, _ in given:
                 await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": one.split("/")[0]})
             raise
+        self.dataplane.away |= self._ports(joined["InterfaceName"]["SrcName"])
         mac = created.get("Interface", {}).get("MacAddress", mac)
         return Running(network, endpoint_id, address, address6, mac, joined)
 
@@ -266,9 +268,13 @@ class Host:
         """Run `docker rm -f`; behind: and let the keeper catch up."""
         ids = {"NetworkID": container.network.id, "EndpointID": container.endpoint_id}
         await self.rpc("NetworkDriver.Leave", ids)
+        self.dataplane.away -= self._ports(container.join["InterfaceName"]["SrcName"])
         await self.rpc("NetworkDriver.DeleteEndpoint", ids)
         for pool_id, _, v6 in container.network.pools:
             address = container.address6 if v6 else container.address
             await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address.split("/")[0]})
         if behind:
             await self.behind()
+
+    def _ports(self, device: str) -> set[str]:
+        return {one.id for one in self.dataplane.attachments.values() if one.sandbox_device == device}

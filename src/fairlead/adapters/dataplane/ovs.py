@@ -16,7 +16,7 @@ from fairlead.adapters.dataplane.rows import InterfaceState, SwitchState
 from fairlead.adapters.dataplane.turns import Turns
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError, FairleadError, WiringTimeout
-from fairlead.ports.dataplane import HostView
+from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
 
@@ -95,9 +95,11 @@ class OvsDataplane:
         async with self._turns.turn(attachment_id):
             await self._remove(attachment_id)
 
-    async def plugged(self) -> list[Attachment]:
-        """List Fairlead's attachments that the switch has. Raises SwitchUnavailable."""
-        return await self._ovsdb.run(rows.attachments)
+    async def plugged(self) -> list[Plugged]:
+        """List the ports of Fairlead's attachments that the switch has. Raises SwitchUnavailable, DataplaneError."""
+        away = await self._in_thread(self._links.away)
+        ports = await self._ovsdb.run(rows.port_ids)
+        return [Plugged(port_id, attachment_id in away) for attachment_id, port_id in ports.items()]
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all that carries Fairlead's mark on this host but the known ids; return the ids removed, sorted.

@@ -141,22 +141,13 @@ def marks(tables: Tables, _transaction: Any) -> set[str]:
     return {mark for port in tables["Port"].rows.values() for mark in _marks(port) if mark}
 
 
-def attachments(tables: Tables, _transaction: Any) -> list[Attachment]:
-    """Read Fairlead's attachments back from what `plug` wrote."""
-    found = []
-    for interface in tables["Interface"].rows.values():
-        told = interface.external_ids
-        if attachment_id := attachment_of_interface(interface.name, told):
-            found.append(
-                Attachment(
-                    attachment_id,
-                    port_id=told.get("iface-id", ""),
-                    mac=told.get("attached-mac", ""),
-                    mtu=0,
-                    network_id=told.get(NETWORK_KEY, ""),
-                )
-            )
-    return found
+def port_ids(tables: Tables, _transaction: Any) -> dict[str, str]:
+    """Read which port each of Fairlead's attachments is, as `plug` wrote it: port ids by attachment id."""
+    return {
+        attachment_id: interface.external_ids.get("iface-id", "")
+        for interface in tables["Interface"].rows.values()
+        if (attachment_id := attachment_of_interface(interface.name, interface.external_ids))
+    }
 
 
 def host_view(bridge: str) -> Change[HostView]:

@@ -1,0 +1,108 @@
+"""Devices that wait: a port in the pool is plugged ahead, its flows in place, so that a start finds all of it done.
+
+After a container its devices are made anew before another has them: OVN forgets the connections it tracked when a port
+is unplugged, and nothing of one container is left for the next.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from fairlead.engine.node import Node
+from fairlead.model.attachment import Attachment
+from fairlead.model.errors import FairleadError
+from fairlead.model.records import FREE, Allocation, JoinedNetwork, Step, Use
+
+log = structlog.get_logger(__name__)
+
+TROUBLE = 15.0
+"""Seconds for which nothing is plugged ahead after the switch or the kernel refused."""
+
+_TICK = 1.0
+
+
+class Devices:
+    """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._ready: set[str] = set()
+        self._changed = asyncio.Event()
+        self._not_before = 0.0
+
+    async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Attachment:
+        """Return when packets can flow through the port's devices, which then are its container's.
+
+        Raises WiringTimeout, SwitchUnavailable, DataplaneError.
+        """
+        attachment = _attachment(joined, allocation)
+        if allocation.id in self._ready:
+            self._ready.discard(allocation.id)
+            return attachment
+        if allocation.soiled:
+            await self._clean(allocation)
+        await self._node.dataplane.apply(attachment)
+        return attachment
+
+    def changed(self) -> None:
+        """Say that there may be something to do."""
+        self._changed.set()
+
+    async def rest(self) -> None:
+        """Wait until there may be something to do, a second at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TICK):
+                await self._changed.wait()
+
+    async def step(self) -> bool:
+        """Remove the devices that a container left behind, or plug a port that waits; say whether there was one."""
+        self._changed.clear()
+        now = self._node.clock.now()
+        if now < self._not_before:
+            return False
+        try:
+            return await self._step(now)
+        except FairleadError as error:
+            self._not_before = now + TROUBLE
+            log.warning("devices have to wait", error=str(error))
+            return False
+
+    async def _step(self, now: float) -> bool:
+        ledger = self._node.ledger
+        held = [joined for joined in self._node.store.all(JoinedNetwork) if joined.step is Step.HELD]
+        for joined in held:
+            for allocation in ledger.in_use(joined.id, Use.CLAIMED, Use.RETURNED):
+                if allocation.soiled:
+                    await self._clean(allocation)
+                    return True
+        for joined in held:
+            for allocation in ledger.in_use(joined.id, *FREE):
+                if allocation.id not in self._ready and allocation.rests_until <= now:
+                    await self._plug(joined, allocation)
+                    return True
+        return False
+
+    async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
+        await self._node.dataplane.apply(_attachment(joined, allocation))
+        current = self._node.ledger.get(allocation.id)
+        if current and current.use in FREE:
+            self._ready.add(allocation.id)
+
+    async def _clean(self, allocation: Allocation) -> None:
+        self._ready.discard(allocation.id)
+        await self._node.dataplane.remove(allocation.id)
+        current = self._node.ledger.get(allocation.id)
+        if current:
+            self._node.ledger.put(replace(current, soiled=False))
+
+
+def _attachment(joined: JoinedNetwork, allocation: Allocation) -> Attachment:
+    return Attachment(
+        id=allocation.id,
+        port_id=allocation.id,
+        mac=allocation.mac,
+        mtu=joined.mtu,
+        network_id=joined.network_id,
+    )

@@ -1,0 +1,92 @@
+"""What waits is plugged ahead; what a container has used is plugged anew before the next one has it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fairlead.engine.sizing import PoolLimits
+from fairlead.fakes import FakeCloud
+from fairlead.model.attachment import Attachment
+from fairlead.model.errors import SwitchUnavailable
+from tests.unit.docker.dockerd import Host
+
+SUBNET = "10.20.0.0/24"
+
+
+@pytest.fixture
+async def host(cloud: FakeCloud, tmp_path: Path) -> AsyncIterator[Host]:
+    host = Host("h1", cloud.credentials("member"), tmp_path, PoolLimits(floor=2, ceiling=2, cool_down=10.0))
+    await host.start()
+    yield host
+    await host.stop()
+
+
+def watch(host: Host) -> list[str]:
+    """Record what the data plane is asked from now on."""
+    asked: list[str] = []
+    apply, remove = host.dataplane.apply, host.dataplane.remove
+
+    async def told_apply(attachment: Attachment) -> None:
+        asked.append("apply")
+        await apply(attachment)
+
+    async def told_remove(attachment_id: str) -> None:
+        asked.append("remove")
+        await remove(attachment_id)
+
+    host.dataplane.apply = told_apply  # type: ignore[method-assign]
+    host.dataplane.remove = told_remove  # type: ignore[method-assign]
+    return asked
+
+
+async def test_ports_that_wait_are_plugged_and_a_start_or_stop_asks_nothing_of_the_switch(host: Host) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    assert len(host.dataplane.attachments) == 2
+    asked = watch(host)
+    container = await host.run(network)
+    await host.rm(container, behind=False)
+    assert asked == []
+
+
+async def test_devices_of_a_container_go_at_once_and_come_anew_after_the_rest(host: Host) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    asked = watch(host)
+    await host.rm(await host.run(network))
+    assert asked == ["remove"]
+    await host.behind(10)
+    assert asked == ["remove", "apply"]
+    assert len(host.dataplane.attachments) == 2
+
+
+async def test_a_port_is_never_given_out_with_the_devices_of_another_container(host: Host) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    for _ in range(2):
+        await host.rm(await host.run(network), behind=False)
+    asked = watch(host)
+    host.clock.time += 10
+    await host.run(network)
+    assert asked == ["remove", "apply"]
+
+
+async def test_while_the_switch_is_down_nothing_is_lost(host: Host) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    container = await host.run(network)
+    host.dataplane.broken = SwitchUnavailable("OVSDB is down")
+    await host.rm(container)
+    host.dataplane.broken = None
+    await host.behind(20)
+    await host.behind(20)
+    assert len(host.dataplane.attachments) == 2
+    assert not any(one.soiled for one in host.node.ledger)
+
+
+async def test_what_waits_goes_with_the_network(host: Host) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    await host.network_rm(network)
+    assert not host.dataplane.attachments
