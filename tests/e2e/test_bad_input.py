@@ -26,9 +26,9 @@ def nothing_left(h1: Docker, demo: Any) -> Iterator[None]:
     yield
     h1.clear()
     h1.containers, h1.networks = [], []
-    assert h1.left() == {"devices": [], "switch": []}
     kinds = ("networks", "subnets", "ports")
-    assert eventually(lambda: not any(list(getattr(demo.network, kind)()) for kind in kinds), seconds=30)
+    assert eventually(lambda: not any(list(getattr(demo.network, kind)()) for kind in kinds), seconds=60)
+    assert eventually(lambda: h1.left() == {"devices": [], "switch": []})
 
 
 def test_dockers_own_address_management(h1: Docker) -> None:

@@ -30,16 +30,17 @@ def test_after_rm_nothing_is_left_on_the_host_in_ovsdb_or_in_neutron(h1: Docker,
         docker.network_create("web", SUBNET, "--ipv6", "--subnet", SUBNET6)
         for number in range(3):
             docker.run(f"c{number}", "web")
-        assert len(docker.left()["devices"]) == len(docker.left()["switch"]) == 3
+        assert len(docker.left()["switch"]) >= 3
     found = in_neutron(demo)
     assert (found["networks"], found["subnets"]) == (1, 2)
     assert found["ports"] >= 6
     for docker in (h1, h2):
         docker.rm("c0", "c1", "c2")
-        assert docker.left() == {"devices": [], "switch": []}
     for docker in (h1, h2):
         docker.network_rm("web")
     assert eventually(lambda: in_neutron(demo) == before[0], seconds=60)
+    for docker in (h1, h2):
+        assert docker.left() == {"devices": [], "switch": []}
     # dockerd itself clears away the namespaces of containers that are gone, once a minute.
     assert eventually(lambda: [namespaces(docker) for docker in (h1, h2)] == before[1], seconds=90)
     for docker in (h1, h2):
@@ -154,9 +155,9 @@ def test_dockerd_restarted_with_containers_running(lab: Any, h1: Docker, h2: Doc
     assert eventually(lambda: other.pings(one.address, count=1))
     assert one.pings(other.address)
     h1.rm("a1")
-    assert h1.left() == {"devices": [], "switch": []}
     h1.network_rm("web")
     assert eventually(lambda: not list(demo.network.ports(tags="fairlead:at=h1")), seconds=30)
+    assert eventually(lambda: h1.left() == {"devices": [], "switch": []})
 
 
 def test_the_switchs_database_restarted_with_containers_running(lab: Any, h1: Docker, h2: Docker) -> None:

@@ -113,9 +113,12 @@ class Keeper:
     def _due(self, now: float) -> Iterator[Job]:
         """Yield what there is to do, the most urgent first."""
         networks = self._node.store.all(JoinedNetwork)
+        for allocation in self._node.ledger.leaving():
+            if not self._being_left(allocation.engine_network):
+                yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         for joined in networks:
-            if not self._node.locks[f"network {joined.id}"].locked():
-                yield from self._deletions(joined)
+            if joined.step is Step.LEAVING and not self._being_left(joined.id):
+                yield from self._leavings(joined)
         held = [joined for joined in networks if joined.step is Step.HELD]
         if now >= self.refills.not_before:
             for joined in held:
@@ -129,15 +132,16 @@ class Keeper:
             if allocation.since + after <= now:
                 yield Job(f"name {allocation.id}", "name a port", partial(self._name, allocation))
 
-    def _deletions(self, joined: JoinedNetwork) -> Iterator[Job]:
-        ledger = self._node.ledger
-        leaving = ledger.in_use(joined.id, Use.LEAVING)
-        if joined.step is Step.LEAVING:
-            leaving += ledger.in_use(joined.id, *FREE, Use.CLAIMED)
-        for allocation in leaving:
+    def _being_left(self, engine_network: str) -> bool:
+        """Say whether somebody is leaving the network at this moment."""
+        return self._node.locks[f"network {engine_network}"].locked()
+
+    def _leavings(self, joined: JoinedNetwork) -> Iterator[Job]:
+        left = self._node.ledger.in_use(joined.id, *FREE, Use.CLAIMED)
+        for allocation in left:
             yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         making = any(batch.engine_network == joined.id for batch in self._node.store.all(Batch))
-        if joined.step is Step.LEAVING and not leaving and not making:
+        if not left and not making and not self._node.ledger.count(joined.id, Use.LEAVING):
             yield Job(joined.id, "leave a network", partial(self._leave, joined))
 
     def _missing(self, joined: JoinedNetwork, now: float) -> int:

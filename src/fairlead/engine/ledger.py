@@ -21,6 +21,7 @@ class Ledger:
         # By network and use, in the order in which they came to it: the port that has rested longest is the first.
         self._uses: dict[tuple[str, Use], dict[str, None]] = {}
         self._untold: dict[str, None] = {}
+        self._leaving: dict[str, None] = {}
         for allocation in sorted(store.all(Allocation), key=lambda one: one.since):
             self._enter(allocation)
 
@@ -57,6 +58,10 @@ class Ledger:
             return returned
         return self._first(engine_network, Use.FRESH)
 
+    def leaving(self) -> list[Allocation]:
+        """List the ports that are to be deleted, of whatever network, the longest first."""
+        return [self._all[port_id] for port_id in self._leaving]
+
     def untold(self) -> list[Allocation]:
         """List the ports of which Neutron shows another endpoint than they have, the longest first."""
         return [self._all[port_id] for port_id in self._untold]
@@ -84,7 +89,9 @@ class Ledger:
             self._endpoints[allocation.endpoint_id] = allocation.id
         for address in allocation.addresses:
             self._addresses[allocation.engine_network, address] = allocation.id
-        if not allocation.leaving and allocation.told != allocation.endpoint_id:
+        if allocation.leaving:
+            self._leaving[allocation.id] = None
+        elif allocation.told != allocation.endpoint_id:
             self._untold[allocation.id] = None
 
     def _drop(self, port_id: str) -> None:
@@ -100,3 +107,4 @@ class Ledger:
             if self._addresses.get((allocation.engine_network, address)) == port_id:
                 del self._addresses[allocation.engine_network, address]
         self._untold.pop(port_id, None)
+        self._leaving.pop(port_id, None)

@@ -12,6 +12,9 @@ from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
 
 log = structlog.get_logger(__name__)
 
+GRACE = 120.0
+"""Seconds after which Neutron will no more do what it was asked for."""
+
 
 async def make_ports(
     node: Node,
@@ -29,6 +32,7 @@ async def make_ports(
     """
     batch = Batch(uuid4().hex, joined.id, node.clock.now())
     node.store.put(batch)
+    node.making.add(batch.id)
     try:
         host = await node.host()
         new = NewPort(
@@ -49,15 +53,19 @@ async def make_ports(
     except FairleadError:
         node.store.delete(Batch, batch.id)
         raise
+    finally:
+        node.making.discard(batch.id)
     return _hold(node, batch, ports, single_use=single_use)
 
 
 async def find_lost(node: Node, batch: Batch) -> None:
-    """Take the ports of a batch whose answer never came, and be done with the batch.
+    """Take the ports of a batch whose answer never came. One without any is given up after its GRACE.
 
     Raises what NetworkService.find_ports raises.
     """
     ports = await node.network_service.find_ports(device_id=batch.id)
+    if not ports and node.clock.now() - batch.since <= GRACE:
+        return
     unknown = [port for port in ports if node.ledger.get(port.id) is None and OWNED in port.tags]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.engine_network)

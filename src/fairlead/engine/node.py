@@ -16,7 +16,8 @@ class Node:
     """This host, as the engine sees it.
 
     ledger: of the store's allocations. host_name: given by the operator; empty: what the switch says.
-    locks: one for each thing that must not be changed twice at once, by a word that names it.
+    locks: one for each thing that must not be changed twice at once, by a word that names it. making: the ids of the
+    batches whose answer is waited for.
     """
 
     network_service: NetworkService
@@ -25,6 +26,7 @@ class Node:
     ledger: Ledger
     clock: Clock
     host_name: str = ""
+    making: set[str] = field(default_factory=set)
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def host(self) -> str:

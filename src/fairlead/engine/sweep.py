@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from fairlead.engine.making import find_lost
+from fairlead.engine.making import GRACE, find_lost
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
 from fairlead.engine.warm import WarmPools
@@ -16,9 +16,6 @@ from fairlead.model.errors import FairleadError
 from fairlead.model.records import Batch, JoinedNetwork, Step, Use
 
 log = structlog.get_logger(__name__)
-
-GRACE = 120.0
-"""Seconds that an intent may take; longer than any request to Neutron is waited for."""
 
 UNCLAIMED = 300.0
 """Seconds after which an address that no endpoint took is taken back."""
@@ -47,7 +44,7 @@ class Sweep:
         """Finish or undo what is older than its grace."""
         now = self.node.clock.now()
         for batch in self.node.store.all(Batch):
-            if now - batch.since > GRACE:
+            if batch.id not in self.node.making:
                 await self._try("find out about ports", find_lost(self.node, batch))
         for joined in self.node.store.all(JoinedNetwork):
             if joined.step is Step.WANTED and now - joined.since > GRACE:
