@@ -46,9 +46,7 @@ def rpc_calls(docker: Docker) -> float:
     return sum(value for name, value in metrics(docker).items() if name.startswith("fairlead_rpc_neutron_calls_total"))
 
 
-def test_a_warm_start_and_stop_ask_nothing_of_neutron_or_ovsdb_and_two_transactions_follow(
-    lab: Any, h1: Docker
-) -> None:
+def test_a_warm_start_and_stop_wait_for_nothing_and_two_transactions_follow(lab: Any, h1: Docker) -> None:
     h1.network_create("web", SUBNET)
     assert eventually(lambda: ports(h1, "fresh") == 2)
     time.sleep(1)
