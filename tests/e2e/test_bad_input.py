@@ -27,7 +27,7 @@ def nothing_left(h1: Docker, demo: Any) -> Iterator[None]:
     h1.clear()
     h1.containers, h1.networks = [], []
     kinds = ("networks", "subnets", "ports")
-    assert eventually(lambda: not any(list(getattr(demo.network, kind)()) for kind in kinds), seconds=60)
+    assert eventually(lambda: not any(list(getattr(demo.network, kind)()) for kind in kinds), seconds=120)
     assert eventually(lambda: h1.left() == {"devices": [], "switch": []})
 
 

@@ -6,13 +6,13 @@ import structlog
 
 from fairlead.engine.names import OWNED, PORT_OWNER, host_tag, port_description, port_name
 from fairlead.engine.node import Node
-from fairlead.model.errors import FairleadError, Unavailable
+from fairlead.model.errors import Conflict, FairleadError, Unavailable
 from fairlead.model.network import FixedIP, NewPort, Port
 from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
 
 log = structlog.get_logger(__name__)
 
-GRACE = 120.0
+GRACE = 60.0
 """Seconds after which Neutron will no more do what it was asked for."""
 
 
@@ -30,6 +30,8 @@ async def make_ports(
     Refused: nothing is left of the intent. No answer: it stays, for the sweep to find out what became of it. Raises
     what NetworkService.create_ports raises.
     """
+    if not _is_held(node, joined.id):
+        raise Conflict(f"network {joined.id[:12]} is being left", remedy="make it again")
     batch = Batch(uuid4().hex, joined.id, node.clock.now())
     node.store.put(batch)
     node.making.add(batch.id)
@@ -83,9 +85,8 @@ async def delete_port(node: Node, allocation: Allocation) -> None:
 
 
 def _hold(node: Node, batch: Batch, ports: list[Port], *, single_use: bool) -> list[Allocation]:
-    joined = node.store.get(JoinedNetwork, batch.engine_network)
     # Left while the ports were being made: they go as well.
-    leaving = joined is None or joined.step is not Step.HELD
+    leaving = not _is_held(node, batch.engine_network)
     held = [
         node.ledger.get(port.id)
         or node.ledger.put(
@@ -103,3 +104,8 @@ def _hold(node: Node, batch: Batch, ports: list[Port], *, single_use: bool) -> l
     ]
     node.store.delete(Batch, batch.id)
     return held
+
+
+def _is_held(node: Node, engine_network: str) -> bool:
+    joined = node.store.get(JoinedNetwork, engine_network)
+    return joined is not None and joined.step is Step.HELD

@@ -303,3 +303,17 @@ async def test_a_port_that_was_claimed_and_never_used_comes_back(neutron: Simula
     await agent.engine.sweep.finish()
     assert agent.engine.node.ledger.count("web", Use.CLAIMED) == 0
     assert agent.waiting() >= 1
+
+
+@story
+async def test_no_port_is_made_for_a_network_that_was_left_while_the_room_was_asked_for(
+    neutron: SimulatedNeutron,
+) -> None:
+    """Nobody would be left to remove the network after its last port."""
+    neutron.costs = Costs(read=0.5)
+    agent = Agent(neutron)
+    while not neutron.calls["GET quota"]:
+        await asyncio.sleep(0.1)
+    await agent.engine.memberships.leave("web")
+    await asyncio.sleep(60)
+    assert not neutron.calls["POST ports"]
