@@ -38,7 +38,7 @@ def test_after_rm_nothing_is_left_on_the_host_in_ovsdb_or_in_neutron(h1: Docker,
         docker.rm("c0", "c1", "c2")
     for docker in (h1, h2):
         docker.network_rm("web")
-    assert eventually(lambda: in_neutron(demo) == before[0], seconds=60)
+    assert eventually(lambda: in_neutron(demo) == before[0], seconds=120)
     for docker in (h1, h2):
         assert docker.left() == {"devices": [], "switch": []}
     # dockerd itself clears away the namespaces of containers that are gone, once a minute.
@@ -100,7 +100,7 @@ def test_the_agent_may_be_restarted_between_any_two_steps(lab: Any, h1: Docker, 
     for docker in (h1, h2):
         docker.network_rm("web")
     restart()
-    assert eventually(lambda: in_neutron(demo) == {"networks": 0, "subnets": 0, "ports": 0}, seconds=60)
+    assert eventually(lambda: in_neutron(demo) == {"networks": 0, "subnets": 0, "ports": 0}, seconds=120)
 
 
 def test_one_request_id_leads_from_dockers_request_to_neutrons_log(lab: Any, h1: Docker) -> None:

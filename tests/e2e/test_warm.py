@@ -129,7 +129,7 @@ def test_a_memory_that_is_lost_or_damaged_is_rebuilt_with_containers_running(
     for docker in (h1, h2):
         docker.network_rm("web")
     kinds = ("networks", "subnets", "ports")
-    assert eventually(lambda: not any(list(getattr(demo.network, kind)()) for kind in kinds), seconds=60)
+    assert eventually(lambda: not any(list(getattr(demo.network, kind)()) for kind in kinds), seconds=120)
     assert eventually(lambda: h1.left() == {"devices": [], "switch": []})
     h1.host.run(["sh", "-c", f"rm -f {memory}/node.sqlite.damaged-*"])
 
