@@ -49,6 +49,7 @@ def rpc_calls(docker: Docker) -> float:
 def test_a_warm_start_and_stop_wait_for_nothing_and_two_transactions_follow(lab: Any, h1: Docker) -> None:
     h1.network_create("web", SUBNET)
     assert eventually(lambda: ports(h1, "fresh") == 2)
+    assert eventually(lambda: len(h1.left()["switch"]) == 2)
     time.sleep(1)
     calls, transactions, asked = len(lab.neutron_calls()), work(h1, "transaction"), rpc_calls(h1)
     h1.run("a1", "web")

@@ -16,7 +16,7 @@ HALF_LIFE = 600.0
 """Seconds in which a demand that does not come again is half forgotten."""
 
 LOW = 0.9
-"""Part of the target below which a pool is refilled: a slack, so that one start is not one request."""
+"""Part of the target below which a pool is refilled: a slack of one port at least, so that one start is no request."""
 
 HIGH = 1.5
 """Multiple of the target above which ports are given back to Neutron."""
@@ -76,4 +76,5 @@ def marks(level: float, limits: PoolLimits) -> Marks:
     """Return a pool's marks at a level of demand."""
     # A level that has decayed by a hair must not ask for a port less at once.
     target = min(max(math.ceil(level - 0.05), limits.floor), limits.ceiling)
-    return Marks(low=math.ceil(target * LOW), target=target, high=max(target + limits.floor, math.ceil(target * HIGH)))
+    low = max(min(math.ceil(target * LOW), target - 1), min(target, 1))
+    return Marks(low=low, target=target, high=max(target + limits.floor, math.ceil(target * HIGH)))
