@@ -117,11 +117,11 @@ def test_no_cloud(lab: Any, h1: Docker, demo: Any, component: str, named: str) -
 
 
 def test_no_switch(lab: Any, h1: Docker) -> None:
-    h1.network_create("web", SUBNET)
+    h1.network_create("web", SUBNET, "--ip-range", "10.20.0.128/25")
     lab.stop("ovsdb", "h1")
     try:
         h1.containers.append("a1")
-        text = h1.refused("run", "-d", "--name", "a1", "--network", "web", "busybox", "true")
+        text = h1.refused("run", "-d", "--name", "a1", "--network", "web", "--ip", "10.20.0.5", "busybox", "true")
         assert "db.sock" in text
         assert one_line(text)
     finally:
@@ -129,11 +129,11 @@ def test_no_switch(lab: Any, h1: Docker) -> None:
 
 
 def test_no_ovn_on_the_host(lab: Any, h1: Docker) -> None:
-    h1.network_create("web", SUBNET)
+    h1.network_create("web", SUBNET, "--ip-range", "10.20.0.128/25")
     lab.stop("ovn-controller", "h1")
     try:
         h1.containers.append("a1")
-        text = h1.refused("run", "-d", "--name", "a1", "--network", "web", "busybox", "true")
+        text = h1.refused("run", "-d", "--name", "a1", "--network", "web", "--ip", "10.20.0.5", "busybox", "true")
         assert "ovn-controller" in text
     finally:
         lab.start("ovn-controller", "h1")
