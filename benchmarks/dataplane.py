@@ -129,7 +129,7 @@ def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
 def _ends(lab: Lab, path: str, network: str) -> tuple[End, End]:
     first, second = lab.hosts
     if path == "host":
-        return tuple(End(host, str(underlay_address(host.name))) for host in (first, second))  # type: ignore[return-value]
+        return End(first, str(underlay_address(first.name))), End(second, str(underlay_address(second.name)))
     return _container(first, path, network), _container(second, path, network)
 
 

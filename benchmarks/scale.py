@@ -70,7 +70,7 @@ class Simulated:
     async def _keep(self) -> None:
         while True:
             if not await self.engine.keeper.step():
-                await self.engine.keeper.rest()
+                await self.engine.keeper.bell.wait()
 
     async def _sweep(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import AnswerError
 from fairlead.model.network import FixedIP, Network, NewPort, Subnet
 from tests.contract.conftest import Cloud, MakeNetwork, MakeSubnet, Operator
+from tests.ports import create_port
 
 NOBODY = str(uuid.UUID(int=0))
 
@@ -59,7 +60,7 @@ async def test_what_does_not_exist_is_404_with_its_kind(api: Api, path: str, kin
 async def test_refusals_of_ports_have_their_kinds(
     api: Api, neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:
-    port = await neutron.create_port(NewPort(network.id, (FixedIP(subnet.id),)))
+    port = await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),)))
     taken = {"subnet_id": subnet.id, "ip_address": str(port.fixed_ips[0].address)}
 
     async def refused(**attributes: Any) -> tuple[int, str]:
@@ -96,7 +97,7 @@ async def test_refusals_of_subnets_have_their_kinds(api: Api, network: Network, 
 async def test_what_is_in_use_is_409_with_its_kind(
     api: Api, neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:
-    await neutron.create_port(NewPort(network.id, (FixedIP(subnet.id),)))
+    await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),)))
     assert await api.refused("DELETE", f"/networks/{network.id}") == (409, "NetworkInUse")
     assert await api.refused("DELETE", f"/subnets/{subnet.id}") == (409, "SubnetInUse")
 
@@ -132,7 +133,7 @@ async def test_the_role_service_is_told_how_full_a_network_is(
     four = await make_subnet(network, "10.20.0.0/28", gateway="10.20.0.1")
     six = await make_subnet(network, "fd00:20::/120", gateway="fd00:20::1")
     outside = FixedIP(four.id, ip_address("10.20.0.1"))
-    await neutron.create_port(NewPort(network.id, (FixedIP(four.id), outside, FixedIP(six.id))))
+    await create_port(neutron, NewPort(network.id, (FixedIP(four.id), outside, FixedIP(six.id))))
     async with NeutronClient(cloud.service) as client:
         answer = msgspec.json.decode(await client.exchange("GET", f"/network-ip-availabilities/{network.id}"))
     usage = answer["network_ip_availability"]
@@ -153,7 +154,7 @@ async def test_a_member_reads_what_the_own_project_uses_and_no_other(
 ) -> None:
     path = f"/quotas/{cloud.project_id}/details.json"
     before = (await api.get(path))["quota"]["port"]
-    await neutron.create_port(NewPort(network.id, ()))
+    await create_port(neutron, NewPort(network.id, ()))
     assert (await api.get(path))["quota"]["port"] == {**before, "used": before["used"] + 1}
     assert await api.refused("GET", f"/quotas/{uuid.uuid4().hex}/details.json") == (403, "AdminRequired")
 
@@ -175,8 +176,8 @@ async def test_an_unknown_filter_is_refused(api: Api) -> None:
 async def test_ports_are_filtered_by_address_and_subnet(
     api: Api, neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:
-    port = await neutron.create_port(NewPort(network.id, (FixedIP(subnet.id),)))
-    await neutron.create_port(NewPort(network.id, ()))
+    port = await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),)))
+    await create_port(neutron, NewPort(network.id, ()))
     address = str(port.fixed_ips[0].address)
 
     async def found(*filters: str) -> list[str]:
@@ -240,7 +241,7 @@ async def test_a_port_without_fixed_ips_gets_an_address_of_each_family(
 async def test_a_member_is_not_shown_where_a_port_is_bound(
     api: Api, as_service: NeutronService, network: Network
 ) -> None:
-    port = await as_service.create_port(NewPort(network.id, (), host="h1"))
+    port = await create_port(as_service, NewPort(network.id, (), host="h1"))
     shown = (await api.get(f"/ports/{port.id}"))["port"]
     assert "binding:host_id" not in shown
     assert shown["binding:vnic_type"] == "normal"

@@ -9,6 +9,7 @@ from fairlead.adapters.neutron import NeutronService
 from fairlead.model.errors import Conflict, InvalidInput, NotFound, PermissionDenied, QuotaExceeded, StillInUse
 from fairlead.model.network import Network, NewNetwork, NewPort, Subnet
 from tests.contract.conftest import Cloud, MakeNetwork, MakeSubnet, Operator
+from tests.ports import create_port
 
 
 def unique(word: str = "tag") -> str:
@@ -142,7 +143,7 @@ async def test_deleting_a_network_that_is_gone_is_fine(neutron: NeutronService, 
 
 
 async def test_a_network_with_a_port_is_not_deleted(neutron: NeutronService, network: Network) -> None:
-    await neutron.create_port(NewPort(network.id, ()))
+    await create_port(neutron, NewPort(network.id, ()))
     with pytest.raises(StillInUse):
         await neutron.delete_network(network.id)
 

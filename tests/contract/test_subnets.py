@@ -2,6 +2,7 @@
 
 import uuid
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -9,17 +10,18 @@ from fairlead.adapters.neutron import NeutronService
 from fairlead.model.errors import InvalidInput, NotFound, OverlappingSubnet, PermissionDenied, QuotaExceeded, StillInUse
 from fairlead.model.network import AddressRange, FixedIP, Network, NewPort, NewSubnet, Subnet
 from tests.contract.conftest import MakeNetwork, MakeSubnet, Operator
+from tests.ports import create_port
 
 
 def new_subnet(
-    network: Network, cidr: str, gateway: str = "", pools: tuple[tuple[str, str], ...] = (), **others: object
+    network: Network, cidr: str, gateway: str = "", pools: tuple[tuple[str, str], ...] = (), **others: Any
 ) -> NewSubnet:
     return NewSubnet(
         network.id,
         ip_network(cidr),
         ip_address(gateway) if gateway else None,
         allocation_pools=tuple(AddressRange(ip_address(first), ip_address(last)) for first, last in pools),
-        **others,  # type: ignore[arg-type]
+        **others,
     )
 
 
@@ -127,7 +129,7 @@ async def test_a_subnet_is_deleted_and_that_is_fine_twice(
 async def test_a_subnet_with_an_address_in_use_is_not_deleted(
     neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:
-    await neutron.create_port(NewPort(network.id, (FixedIP(subnet.id),)))
+    await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),)))
     with pytest.raises(StillInUse):
         await neutron.delete_subnet(subnet.id)
 

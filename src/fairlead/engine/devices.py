@@ -4,12 +4,11 @@ After a container its devices are made anew before another has them: OVN forgets
 is unplugged, and nothing of one container is left for the next.
 """
 
-import asyncio
-from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
+from fairlead.engine.bell import Bell
 from fairlead.engine.node import Node
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import FairleadError
@@ -20,8 +19,6 @@ log = structlog.get_logger(__name__)
 TROUBLE = 15.0
 """Seconds for which nothing is plugged ahead after the switch or the kernel refused."""
 
-_TICK = 1.0
-
 
 class Devices:
     """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
@@ -29,7 +26,7 @@ class Devices:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._ready: set[str] = set()
-        self._changed = asyncio.Event()
+        self.bell = Bell()
         self._not_before = 0.0
 
     async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Attachment:
@@ -46,19 +43,9 @@ class Devices:
         await self._node.dataplane.apply(attachment)
         return attachment
 
-    def changed(self) -> None:
-        """Say that there may be something to do."""
-        self._changed.set()
-
-    async def rest(self) -> None:
-        """Wait until there may be something to do, a second at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_TICK):
-                await self._changed.wait()
-
     async def step(self) -> bool:
         """Remove the devices that a container left behind, or plug a port that waits; say whether there was one."""
-        self._changed.clear()
+        self.bell.hush()
         now = self._node.clock.now()
         if now < self._not_before:
             return False
@@ -82,12 +69,14 @@ class Devices:
                 if allocation.id not in self._ready and allocation.rests_until <= now:
                     await self._plug(joined, allocation)
                     return True
+        # What shrinking or leaving has deleted is not remembered for ever.
+        self._ready = {port_id for port_id in self._ready if ledger.get(port_id)}
         return False
 
     async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
         await self._node.dataplane.apply(_attachment(joined, allocation))
         current = self._node.ledger.get(allocation.id)
-        if current and current.use in FREE:
+        if current and current.use in FREE and not current.soiled:
             self._ready.add(allocation.id)
 
     async def _clean(self, allocation: Allocation) -> None:

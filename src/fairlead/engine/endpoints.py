@@ -80,7 +80,7 @@ class Endpoints:
         allocation = self.node.ledger.of_endpoint(endpoint_id)
         if allocation:
             self.node.ledger.put(replace(allocation, endpoint_id="", soiled=True, since=self.node.clock.now()))
-            self.devices.changed()
+            self.devices.bell.ring()
 
     def get(self, endpoint_id: str) -> Allocation:
         """Return an endpoint's allocation. Raises NotFound."""

@@ -1,12 +1,12 @@
 """The use cases of one node, put together."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import random as by_chance
 from typing import Self
 
 from fairlead.engine.allocations import Allocations
+from fairlead.engine.bell import Bell
 from fairlead.engine.devices import Devices
 from fairlead.engine.endpoints import Endpoints
 from fairlead.engine.keeper import Keeper
@@ -37,9 +37,9 @@ class Engine:
     @classmethod
     def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
         """Build the use cases over a node. random gives numbers from 0 up to 1."""
-        changed = asyncio.Event()
+        bell = Bell()
         pools, memberships = AddressPools(node), Memberships(node)
-        warm, devices = WarmPools(node, limits, changed.set), Devices(node)
+        warm, devices = WarmPools(node, limits, bell.ring), Devices(node)
         return cls(
             node=node,
             pools=pools,
@@ -48,7 +48,7 @@ class Engine:
             endpoints=Endpoints(node, memberships, devices),
             devices=devices,
             warm=warm,
-            keeper=Keeper(node, memberships, warm, changed=changed, random=random),
+            keeper=Keeper(node, memberships, warm, bell=bell, random=random),
             sweep=Sweep(node, memberships, warm),
             rebuild=Rebuild(node, limits.cool_down),
         )

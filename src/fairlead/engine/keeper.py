@@ -4,14 +4,13 @@ In this order: deletions, which free addresses and quota; pools filled, then shr
 answer slows all of it down (`Pace`); one that it refuses is put off alone.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
+from fairlead.engine.bell import Bell
 from fairlead.engine.making import delete_port, make_ports
 from fairlead.engine.membership import Memberships
 from fairlead.engine.names import port_name
@@ -45,8 +44,6 @@ CONGESTED = 1.0
 _LONGEST_BATCH = 10.0
 """Seconds that one request to fill a pool should take at most, at the speed seen last."""
 
-_TICK = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -66,13 +63,13 @@ class Keeper:
         memberships: Memberships,
         warm: WarmPools,
         *,
-        changed: asyncio.Event,
+        bell: Bell,
         random: Callable[[], float],
     ) -> None:
         self._node = node
         self._memberships = memberships
         self._warm = warm
-        self._changed = changed
+        self.bell = bell
         self._put_off: dict[str, float] = {}
         self._seconds_a_port = 0.5
         self.pace = Pace(random)
@@ -80,15 +77,9 @@ class Keeper:
         # Hosts that come up together do not ask together.
         self.refills.postpone(node.clock.now(), FIRST_FILL)
 
-    async def rest(self) -> None:
-        """Wait until there may be something to do, a second at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_TICK):
-                await self._changed.wait()
-
     async def step(self) -> bool:
         """Do the most urgent thing that is due; say whether there was one."""
-        self._changed.clear()
+        self.bell.hush()
         now = self._node.clock.now()
         if now < self.pace.not_before:
             return False
@@ -134,7 +125,8 @@ class Keeper:
 
     def _being_left(self, engine_network: str) -> bool:
         """Say whether somebody is leaving the network at this moment."""
-        return self._node.locks[f"network {engine_network}"].locked()
+        lock = self._node.locks.get(f"network {engine_network}")
+        return lock is not None and lock.locked()
 
     def _leavings(self, joined: JoinedNetwork) -> Iterator[Job]:
         left = self._node.ledger.in_use(joined.id, *FREE, Use.CLAIMED)

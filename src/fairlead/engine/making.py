@@ -1,19 +1,20 @@
 """Ports made and deleted in Neutron: the intent is in the store before, the result after."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import structlog
 
-from fairlead.engine.names import OWNED, PORT_OWNER, host_tag, port_description, port_name
+from fairlead.engine.names import OWNED, PORT_OWNER, described_network, host_tag, port_description, port_name
 from fairlead.engine.node import Node
-from fairlead.model.errors import Conflict, FairleadError, Unavailable
+from fairlead.model.errors import CloudUnavailable, Conflict, FairleadError
 from fairlead.model.network import FixedIP, NewPort, Port
 from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
 
 log = structlog.get_logger(__name__)
 
-GRACE = 60.0
-"""Seconds after which Neutron will no more do what it was asked for."""
+GRACE = 120.0
+"""Seconds after an answer was given up on in which Neutron may still do what it was asked for."""
 
 
 async def make_ports(
@@ -30,34 +31,38 @@ async def make_ports(
     Refused: nothing is left of the intent. No answer: it stays, for the sweep to find out what became of it. Raises
     what NetworkService.create_ports raises.
     """
+    host, may_bind = await node.host(), (await node.network_service.view()).may_bind
     if not _is_held(node, joined.id):
         raise Conflict(f"network {joined.id[:12]} is being left", remedy="make it again")
     batch = Batch(uuid4().hex, joined.id, node.clock.now())
+    new = NewPort(
+        network_id=joined.network_id,
+        fixed_ips=fixed_ips or tuple(FixedIP(subnet.subnet_id) for subnet in joined.subnets),
+        name=port_name(host, ""),
+        description=port_description(joined, single_use=single_use),
+        device_id=batch.id,
+        device_owner=PORT_OWNER,
+        mac=mac,
+        host=host if may_bind else "",
+        security_group_ids=joined.security_group_ids,
+        tags=frozenset({OWNED, host_tag(host)}),
+    )
     node.store.put(batch)
     node.making.add(batch.id)
     try:
-        host = await node.host()
-        new = NewPort(
-            network_id=joined.network_id,
-            fixed_ips=fixed_ips or tuple(FixedIP(subnet.subnet_id) for subnet in joined.subnets),
-            name=port_name(host, ""),
-            description=port_description(joined, single_use=single_use),
-            device_id=batch.id,
-            device_owner=PORT_OWNER,
-            mac=mac,
-            host=host if (await node.network_service.view()).may_bind else "",
-            security_group_ids=joined.security_group_ids,
-            tags=frozenset({OWNED, host_tag(host)}),
-        )
         ports = await node.network_service.create_ports([new] * count)
-    except Unavailable:
+    except CloudUnavailable as error:
+        if error.reached:
+            node.store.put(replace(batch, since=node.clock.now()))
+        else:
+            node.store.delete(Batch, batch.id)
         raise
     except FairleadError:
         node.store.delete(Batch, batch.id)
         raise
     finally:
         node.making.discard(batch.id)
-    return _hold(node, batch, ports, single_use=single_use)
+    return _hold(node, batch, ports)
 
 
 async def find_lost(node: Node, batch: Batch) -> None:
@@ -71,7 +76,7 @@ async def find_lost(node: Node, batch: Batch) -> None:
     unknown = [port for port in ports if node.ledger.get(port.id) is None and OWNED in port.tags]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.engine_network)
-    _hold(node, batch, unknown, single_use=False)
+    _hold(node, batch, unknown)
 
 
 async def delete_port(node: Node, allocation: Allocation) -> None:
@@ -84,7 +89,7 @@ async def delete_port(node: Node, allocation: Allocation) -> None:
     node.ledger.delete(allocation.id)
 
 
-def _hold(node: Node, batch: Batch, ports: list[Port], *, single_use: bool) -> list[Allocation]:
+def _hold(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
     # Left while the ports were being made: they go as well.
     leaving = not _is_held(node, batch.engine_network)
     held = [
@@ -96,7 +101,7 @@ def _hold(node: Node, batch: Batch, ports: list[Port], *, single_use: bool) -> l
                 since=node.clock.now(),
                 mac=port.mac,
                 addresses=tuple(one.address for one in port.fixed_ips if one.address is not None),
-                single_use=single_use,
+                single_use=bool((described := described_network(port.description)) and described.single_use),
                 leaving=leaving,
             )
         )

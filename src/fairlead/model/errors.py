@@ -102,12 +102,16 @@ class Unavailable(FairleadError):
 class CloudUnavailable(Unavailable):
     """Keystone or Neutron does not answer, or answers 5xx or 429.
 
-    retry_after: seconds that Neutron asked to be left alone for; None where it did not say.
+    retry_after: seconds that Neutron asked to be left alone for; None where it did not say. reached: the request may
+    have arrived, so what it asked for may yet be done.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, remedy: str = "", retry_after: float | None = None, reached: bool = True
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.retry_after = retry_after
+        self.reached = reached
 
 
 class SwitchUnavailable(Unavailable):

@@ -82,20 +82,15 @@ class NetworkService(Protocol):
         """List the ports that match all that is given."""
         ...
 
-    async def create_port(self, new: NewPort) -> Port:
-        """Make a port, in one request where the cloud can tag while it creates.
+    async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
+        """Make ports in one request, all or none, and give them in the order they were asked for.
+
+        Tagged in that request where the cloud can. The call may take a second longer for each port beyond the first.
+        No two may want the same MAC: Neutron 29 does not refuse that, it goes on trying.
 
         Raises AddressInUse (an address or MAC is taken), NoFreeAddress, QuotaExceeded, NotFound (network, group),
-        InvalidInput (an address outside the subnet).
-        """
-        ...
-
-    async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
-        """Make several ports in one request, all or none, and give them in the order they were asked for.
-
-        The call may take a second longer for each port beyond the first. No two may want the same MAC: Neutron 29
-        does not refuse that, it goes on trying. Raises what create_port raises, for all of them together; where there
-        is no answer in time, all or none are there.
+        InvalidInput (an address outside the subnet), for all of them together; where there is no answer in time, all
+        or none are there.
         """
         ...
 

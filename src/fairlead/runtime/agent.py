@@ -101,7 +101,7 @@ async def _keep(keeper: Keeper | Devices) -> None:
         new_request_id()
         try:
             if not await keeper.step():
-                await keeper.rest()
+                await keeper.bell.wait()
         except Exception:  # a mistake in one job must not end all that is done behind
             log.exception("unexpected error")
             await asyncio.sleep(SWEEP_EVERY)

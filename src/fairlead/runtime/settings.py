@@ -19,6 +19,7 @@ class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     connect_timeout: float = 5.0
     timeout: float = 20.0
+    create_patience: float = 100.0
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -63,6 +63,7 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
             on_call=on_call,
             connect_timeout=settings.cloud.connect_timeout,
             total_timeout=settings.cloud.timeout,
+            create_patience=settings.cloud.create_patience,
         )
         await stack.enter_async_context(neutron)
         dataplane = OvsDataplane(

@@ -58,7 +58,7 @@ def test_a_document_without_one_place_for_a_table_is_refused(document: str) -> N
 def test_the_document_has_a_place_for_every_benchmark() -> None:
     document = report.DOCUMENT.read_text()
     for name in ("containers", "dataplane", "agent_cost", "scale"):
-        publish(document, name, "")
+        assert f"<!-- bench: {name} -->\n" in publish(document, name, "")
 
 
 def test_samples_that_were_kept_are_shown_again_without_measuring(

@@ -34,12 +34,14 @@ async def test_news_that_comes_before_anybody_waits_is_not_lost() -> None:
         news.take(INSTALLED)
         async with asyncio.timeout(1):
             await watch.installed(PLUGGED)
+        assert watch.get(PLUGGED) == INSTALLED
 
 
 async def test_a_plug_that_was_installed_already_needs_no_news() -> None:
     with News().watch("flh1") as watch:
         async with asyncio.timeout(1):
             await watch.installed(INSTALLED)
+        assert watch.get(INSTALLED).installed
 
 
 async def test_nothing_is_kept_of_interfaces_that_nobody_watches() -> None:

@@ -1,5 +1,6 @@
 """What needs no switch: that it is missing is told by where it was looked for, and what to do, in bounded time."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -20,4 +21,6 @@ async def test_a_switch_that_is_not_there_is_told_by_its_socket_in_time(tmp_path
 
 
 async def test_a_data_plane_that_was_never_used_can_be_closed() -> None:
+    before = threading.active_count()
     await OvsDataplane().close()
+    assert threading.active_count() <= before + 1, "at most the thread that found nothing to disconnect"

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fairlead.fakes import FakeCloud, Fault
 from fairlead.fakes.record import How
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
-from fairlead.model.records import AddressPool, Allocation, JoinedNetwork
+from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork
 from tests.unit.docker.dockerd import DriverError, Host
 
 SUBNET = "10.20.0.0/24"
@@ -26,9 +27,9 @@ def one_line(text: str) -> bool:
     return "\n" not in text and ": " in text and len(text) < 400
 
 
-async def refused(work: object) -> str:
+async def refused(work: Awaitable[object]) -> str:
     with pytest.raises(DriverError) as caught:
-        await work  # type: ignore[misc]
+        await work
     text = str(caught.value)
     assert one_line(text)
     return text
@@ -223,19 +224,18 @@ async def test_a_network_whose_answer_was_lost_is_found_again_and_deleted(
 @pytest.mark.parametrize(
     "trouble", [SwitchUnavailable("OVSDB is down", remedy="start it"), WiringTimeout("no flows", remedy="look")]
 )
-async def test_no_switch(cloud: FakeCloud, h1: Host, trouble: Exception) -> None:
+async def test_no_switch(cloud: FakeCloud, h1: Host, trouble: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     network = await h1.network_create(SUBNET)
-    apply = h1.dataplane.apply
 
     async def broken(_: object) -> None:
         raise trouble
 
-    h1.dataplane.apply = broken  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(h1.dataplane, "apply", broken)
     assert str(trouble) == await refused(h1.run(network))
     await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
-    h1.dataplane.apply = apply  # type: ignore[method-assign]
+    monkeypatch.undo()
     await h1.run(network)
 
 
@@ -284,3 +284,23 @@ async def test_what_is_gone_may_be_deleted_again(h1: Host) -> None:
         assert await h1.rpc(f"NetworkDriver.{rpc}", ids) == {}
     assert await h1.rpc("IpamDriver.ReleaseAddress", {"PoolID": "x", "Address": "10.0.0.1"}) == {}
     assert await h1.rpc("IpamDriver.ReleasePool", {"PoolID": "x"}) == {}
+
+
+async def test_a_request_that_never_arrived_leaves_no_intent_behind(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    await h1.node.network_service.view()
+    await cloud.stop()
+    await refused(h1.run(network))
+    assert not h1.store.all(Batch)
+
+
+async def test_an_answer_that_was_lost_leaves_the_intent(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    await h1.node.network_service.view()
+    cloud.fail(Fault(How.LOSE, method="POST", path="^/ports$"))
+    await refused(h1.run(network, ip="10.20.0.77"))
+    assert len(h1.store.all(Batch)) == 1
+    await h1.engine.sweep.finish()
+    assert not h1.store.all(Batch)
+    (found,) = h1.node.ledger
+    assert found.single_use, "made for one container, it serves no other"

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +15,12 @@ from tests.unit.docker.dockerd import DriverError, Host
 SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
 
 
-def ports(cloud: FakeCloud) -> list[dict[str, object]]:
+def ports(cloud: FakeCloud) -> list[dict[str, Any]]:
     return list(cloud.store.resources["ports"].values())
 
 
-def addresses(port: dict[str, object]) -> set[str]:
-    return {fixed["ip_address"] for fixed in port["fixed_ips"]}  # type: ignore[attr-defined]
+def addresses(port: dict[str, Any]) -> set[str]:
+    return {fixed["ip_address"] for fixed in port["fixed_ips"]}
 
 
 async def test_a_run_costs_one_request_and_a_rm_another(cloud: FakeCloud, h1: Host) -> None:
@@ -50,7 +51,7 @@ async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: 
     assert port["name"] == f"h1/{container.endpoint_id[:12]}"
     assert port["device_id"] == container.endpoint_id
     assert port["device_owner"] == "fairlead:container"
-    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1"}  # type: ignore[call-overload]
+    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1"}
     assert cloud.count("PUT", f"/ports/{port['id']}") == 1
 
 
@@ -153,14 +154,16 @@ async def test_ports_are_bound_where_the_role_may(cloud: FakeCloud, h1: Host, ro
     assert port["binding:host_id"] == ("h1" if role == "service" else "")
 
 
-async def test_the_agent_may_restart_between_any_two_steps(cloud: FakeCloud, h1: Host) -> None:
+async def test_the_agent_may_restart_between_any_two_steps(
+    cloud: FakeCloud, h1: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = h1.rpc
 
     async def restart_first(name: str, body: dict[str, object] | bytes | None = None) -> dict[str, object]:
         await h1.restart()
         return await answer(name, body)
 
-    h1.rpc = restart_first  # type: ignore[method-assign]
+    monkeypatch.setattr(h1, "rpc", restart_first)
     network = await h1.network_create(SUBNET, subnet6=SUBNET6)
     container = await h1.run(network)
     assert len(ports(cloud)) == 1
@@ -170,7 +173,7 @@ async def test_the_agent_may_restart_between_any_two_steps(cloud: FakeCloud, h1:
     assert not cloud.store.resources["networks"]
 
 
-async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host) -> None:
+async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """dockerd repeats a request whose answer it lost. The address it then does not use goes back after a while."""
     answer = h1.rpc
 
@@ -178,7 +181,7 @@ async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host) -> None:
         await answer(name, body)
         return await answer(name, body)
 
-    h1.rpc = twice  # type: ignore[method-assign]
+    monkeypatch.setattr(h1, "rpc", twice)
     network = await h1.network_create(SUBNET, subnet6=SUBNET6)
     container = await h1.run(network)
     await h1.rm(container)

@@ -22,7 +22,7 @@ async def host(cloud: FakeCloud, tmp_path: Path) -> AsyncIterator[Host]:
     await host.stop()
 
 
-def watch(host: Host) -> list[str]:
+def watch(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record what the data plane is asked from now on."""
     asked: list[str] = []
     apply, remove = host.dataplane.apply, host.dataplane.remove
@@ -35,25 +35,29 @@ def watch(host: Host) -> list[str]:
         asked.append("remove")
         await remove(attachment_id)
 
-    host.dataplane.apply = told_apply  # type: ignore[method-assign]
-    host.dataplane.remove = told_remove  # type: ignore[method-assign]
+    monkeypatch.setattr(host.dataplane, "apply", told_apply)
+    monkeypatch.setattr(host.dataplane, "remove", told_remove)
     return asked
 
 
-async def test_ports_that_wait_are_plugged_and_a_start_or_stop_asks_nothing_of_the_switch(host: Host) -> None:
+async def test_ports_that_wait_are_plugged_and_a_start_or_stop_asks_nothing_of_the_switch(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = await host.network_create(SUBNET)
     await host.behind(5)
     assert len(host.dataplane.attachments) == 2
-    asked = watch(host)
+    asked = watch(host, monkeypatch)
     container = await host.run(network)
     await host.rm(container, behind=False)
     assert asked == []
 
 
-async def test_devices_of_a_container_go_at_once_and_come_anew_after_the_rest(host: Host) -> None:
+async def test_devices_of_a_container_go_at_once_and_come_anew_after_the_rest(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = await host.network_create(SUBNET)
     await host.behind(5)
-    asked = watch(host)
+    asked = watch(host, monkeypatch)
     await host.rm(await host.run(network))
     assert asked == ["remove"]
     await host.behind(10)
@@ -61,12 +65,14 @@ async def test_devices_of_a_container_go_at_once_and_come_anew_after_the_rest(ho
     assert len(host.dataplane.attachments) == 2
 
 
-async def test_a_port_is_never_given_out_with_the_devices_of_another_container(host: Host) -> None:
+async def test_a_port_is_never_given_out_with_the_devices_of_another_container(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = await host.network_create(SUBNET)
     await host.behind(5)
     for _ in range(2):
         await host.rm(await host.run(network), behind=False)
-    asked = watch(host)
+    asked = watch(host, monkeypatch)
     host.clock.time += 10
     await host.run(network)
     assert asked == ["remove", "apply"]

@@ -53,7 +53,7 @@ class Agent:
     async def _keep(self) -> None:
         while True:
             if not await self.engine.keeper.step():
-                await self.engine.keeper.rest()
+                await self.engine.keeper.bell.wait()
 
     def waiting(self, network: str = "web") -> int:
         return self.engine.warm.waiting(network)

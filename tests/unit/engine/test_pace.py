@@ -1,6 +1,7 @@
 """When the background asks Neutron again."""
 
 import random
+from functools import partial
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_one_success_closes_the_circuit() -> None:
 
 def test_neutrons_own_wish_is_kept_and_not_undercut() -> None:
     for chance in (0.0, 0.5, 0.999):
-        pace = Pace(lambda chance=chance: chance)  # type: ignore[misc]
+        pace = Pace(partial(float, chance))
         pace.failed(100.0, retry_after=30.0)
         assert 130.0 <= pace.not_before < 160.0
 

@@ -62,4 +62,4 @@ def test_without_apt_the_missing_packages_are_named(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LabError, match="missing and there is no apt-get here: a b: install the programs they bring"):
         install_packages(("a", "b"), tmp_path / "log")
-    assert install_packages((), tmp_path / "log") is None  # type: ignore[func-returns-value]
+    assert install_packages((), tmp_path / "log") is None  # type: ignore[func-returns-value]  # that it returns is the point

@@ -20,6 +20,7 @@ from fairlead.model.errors import (
     PermissionDenied,
 )
 from fairlead.model.network import NewNetwork, NewPort, NewSubnet
+from tests.ports import create_port
 
 NEW = NewNetwork("web")
 
@@ -256,7 +257,7 @@ async def test_a_port_that_can_not_be_tagged_is_deleted_again(cloud: FakeCloud, 
     network = await neutron.create_network(NEW)
     cloud.fail(Fault(method="PUT", path="/tags", status=500))
     with pytest.raises(CloudUnavailable):
-        await neutron.create_port(NewPort(network.id, (), tags=frozenset({"fairlead"})))
+        await create_port(neutron, NewPort(network.id, (), tags=frozenset({"fairlead"})))
     assert await neutron.find_ports(network_id=network.id) == []
 
 
@@ -287,7 +288,7 @@ async def test_no_more_calls_are_made_than_needed(cloud: FakeCloud, neutron: Neu
     tags = frozenset({"fairlead"})
     network = await neutron.create_network(NewNetwork("web", tags=tags))
     subnet = await neutron.create_subnet(NewSubnet(network.id, ip_network("10.0.0.0/24"), None, tags=tags))
-    port = await neutron.create_port(NewPort(network.id, (), tags=tags))
+    port = await create_port(neutron, NewPort(network.id, (), tags=tags))
     await neutron.delete_port(port.id)
     await neutron.delete_subnet(subnet.id)
     await neutron.delete_network(network.id)

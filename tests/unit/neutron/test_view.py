@@ -3,6 +3,7 @@
 from fairlead.adapters.neutron import NeutronService
 from fairlead.fakes import FakeCloud
 from fairlead.model.network import NewNetwork, NewPort
+from tests.ports import create_port
 
 
 async def test_what_is_found_out_once_is_not_asked_again(cloud: FakeCloud, neutron: NeutronService) -> None:
@@ -17,7 +18,7 @@ async def test_an_operators_policy_that_lets_members_bind_is_noticed() -> None:
     async with FakeCloud(members_bind=True) as cloud, NeutronService(cloud.credentials()) as neutron:
         network = await neutron.create_network(NewNetwork("web"))
         assert (await neutron.view()).may_bind is True
-        assert (await neutron.create_port(NewPort(network.id, (), host="h1"))).network_id == network.id
+        assert (await create_port(neutron, NewPort(network.id, (), host="h1"))).network_id == network.id
 
 
 async def test_with_no_network_to_try_it_on_the_roles_decide_until_there_is_one() -> None:
@@ -35,7 +36,7 @@ async def test_the_role_service_may_bind_before_there_is_a_network(cloud: FakeCl
 async def test_ports_are_tagged_in_one_request_where_the_cloud_can() -> None:
     async with FakeCloud(tags_while_creating=True) as cloud, NeutronService(cloud.credentials()) as neutron:
         network = await neutron.create_network(NewNetwork("web"))
-        made = await neutron.create_port(NewPort(network.id, (), tags=frozenset({"fairlead"})))
+        made = await create_port(neutron, NewPort(network.id, (), tags=frozenset({"fairlead"})))
         assert made.tags == {"fairlead"}
         assert not any(call.path.endswith("/tags") for call in cloud.calls)
 
@@ -43,6 +44,6 @@ async def test_ports_are_tagged_in_one_request_where_the_cloud_can() -> None:
 async def test_ports_are_tagged_by_a_second_request_where_it_can_not() -> None:
     async with FakeCloud(tags_while_creating=False) as cloud, NeutronService(cloud.credentials()) as neutron:
         network = await neutron.create_network(NewNetwork("web"))
-        made = await neutron.create_port(NewPort(network.id, (), tags=frozenset({"fairlead"})))
+        made = await create_port(neutron, NewPort(network.id, (), tags=frozenset({"fairlead"})))
         assert [port.id for port in await neutron.find_ports(tags=["fairlead"])] == [made.id]
         assert cloud.count("PUT", f"/ports/{made.id}/tags") == 1

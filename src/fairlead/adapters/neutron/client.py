@@ -89,7 +89,7 @@ class NeutronClient:
             async with asyncio.timeout(self._total_timeout):
                 return await self._tokens.current()
         except TimeoutError as exc:
-            raise _too_late(f"Keystone at {self._config.auth_url}", self._total_timeout) from exc
+            raise _too_late(f"Keystone at {self._config.auth_url}", self._total_timeout, reached=False) from exc
 
     async def call(
         self,
@@ -123,16 +123,16 @@ class NeutronClient:
 
         extra_time: seconds beyond total_timeout that it may take, for a request that is much work for Neutron.
         """
-        where = f"Keystone at {self._config.auth_url}"
+        where, reached = f"Keystone at {self._config.auth_url}", False
         timeout = self._total_timeout + extra_time
         try:
             async with asyncio.timeout(timeout) as limit:
                 token = await self._tokens.current()
-                where = f"Neutron at {token.endpoint}"
+                where, reached = f"Neutron at {token.endpoint}", True
                 request = _Request(method, path, query, body, headers or {}, limit.when() or 0.0)
                 return await self._deliver(request, token)
         except TimeoutError as exc:
-            raise _too_late(where, timeout) from exc
+            raise _too_late(where, timeout, reached=reached) from exc
 
     async def _deliver(self, request: "_Request", token: Token) -> bytes:
         resends, waits, renewed = 0, 0, False
@@ -217,8 +217,10 @@ class _Request:
         return self.method in _IDEMPOTENT
 
 
-def _too_late(where: str, seconds: float) -> CloudUnavailable:
-    return CloudUnavailable(f"{where} does not answer within {seconds:g} s", remedy="look at its load and its log")
+def _too_late(where: str, seconds: float, *, reached: bool) -> CloudUnavailable:
+    return CloudUnavailable(
+        f"{where} does not answer within {seconds:g} s", remedy="look at its load and its log", reached=reached
+    )
 
 
 def _trust(config: CloudConfig) -> ssl.SSLContext | bool:

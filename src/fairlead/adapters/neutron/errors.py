@@ -157,7 +157,8 @@ def silence(exc: aiohttp.ClientError, url: str, connect_timeout: float) -> Cloud
             message, remedy = f"Neutron at {url} closed the connection before it had answered", "try again"
         case _:
             message, remedy = f"Neutron at {url} does not answer as HTTP should ({exc})", "check the URL"
-    return CloudUnavailable(message, remedy=remedy)
+    unconnected = isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return CloudUnavailable(message, remedy=remedy, reached=not unconnected)
 
 
 def unreadable(url: str) -> CloudUnavailable:

@@ -1,5 +1,8 @@
 """Keystone's answers, and its silence, in the tree of errors."""
 
+from collections.abc import Callable
+from functools import partial
+
 from keystoneauth1 import exceptions as ksa
 
 from fairlead.adapters.neutron.credentials import CloudConfig
@@ -11,7 +14,8 @@ def translate(exc: Exception, config: CloudConfig) -> FairleadError:
     # A plugin that finds no version hides why: the connection's own error is what the operator needs.
     while isinstance(exc, ksa.DiscoveryFailure) and isinstance(exc.__context__, ksa.ClientException):
         exc = exc.__context__
-    kind: type[FairleadError] = CloudUnavailable
+    # Without a token nothing was asked of Neutron.
+    kind: Callable[..., FairleadError] = partial(CloudUnavailable, reached=False)
     keystone, source = f"Keystone at {config.auth_url}", config.source
     remedy = "check that it runs, and the network and firewalls in between"
     match exc:

@@ -45,7 +45,8 @@ class NeutronService:
 
     config: the cloud and the credentials. request_id: gives the id that each request carries in
     X-OpenStack-Request-ID. on_call: told of each HTTP exchange: method, path with ids replaced, status (0: none),
-    seconds. connect_timeout, total_timeout: seconds, the latter for a whole call with its retries.
+    seconds. connect_timeout, total_timeout: seconds, the latter for a whole call with its retries. create_patience:
+    seconds more for ports being made: a busy Neutron makes them all the same, and who asks anew makes it busier.
 
     Close it, or use it with `async with`; it belongs to the event loop it is first used in. Beside what the protocol
     says, every call raises SettingsError where credentials or catalogue can't be used at all.
@@ -59,7 +60,9 @@ class NeutronService:
         on_call: OnCall | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         total_timeout: float = TOTAL_TIMEOUT,
+        create_patience: float = 0.0,
     ) -> None:
+        self._create_patience = create_patience
         self._client = NeutronClient(
             config,
             request_id=request_id,
@@ -214,13 +217,6 @@ class NeutronService:
         )
         return [item.model() for item in await self._resources.find("ports", wire.PortWire, query)]
 
-    async def create_port(self, new: NewPort) -> Port:
-        """Make a port, tagged: in one request where the cloud can, else nothing is left where the tagging fails."""
-        body = await self._resources.create("/ports", wire.new_port_body(new))
-        made = read_one(body, "port", wire.PortWire)
-        await self._tag_ports([made], [new])
-        return made.model()
-
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
         """Make several ports in one request, all or none, and give them in the order they were asked for.
 
@@ -228,7 +224,7 @@ class NeutronService:
         """
         if not new:
             return []
-        extra_time = (len(new) - 1) * _SECONDS_A_PORT
+        extra_time = self._create_patience + (len(new) - 1) * _SECONDS_A_PORT
         body = await self._resources.create("/ports", wire.new_ports_body(new), extra_time=extra_time)
         made = read_several(body, "ports", wire.PortWire)
         await self._tag_ports(made, new)

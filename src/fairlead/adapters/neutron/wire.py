@@ -272,11 +272,6 @@ def new_subnet_body(new: NewSubnet) -> bytes:
     )
 
 
-def new_port_body(new: NewPort) -> bytes:
-    """Write the body of POST /ports for one port."""
-    return _body("port", _new_port(new))
-
-
 def new_ports_body(new: Iterable[NewPort]) -> bytes:
     """Write the body of POST /ports for several ports."""
     return msgspec.json.encode({"ports": [_new_port(one) for one in new]})

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from gunicorn.app import wsgiapp  # type: ignore[import-untyped]
+from gunicorn.app import wsgiapp  # type: ignore[import-untyped]  # in Neutron's environment, untyped
 
 
 def load(module: str) -> Any:
