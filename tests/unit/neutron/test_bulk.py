@@ -95,11 +95,13 @@ async def test_freed_addresses_of_the_fake_are_given_out_again(cloud: FakeCloud,
 
 
 async def test_ports_being_made_are_waited_for_longer_than_other_answers() -> None:
-    async with FakeCloud() as cloud:
-        async with NeutronService(cloud.credentials("member"), total_timeout=0.5, create_patience=5.0) as neutron:
-            network = await neutron.create_network(NewNetwork("web"))
-            cloud.latency = 0.7
-            (made,) = await neutron.create_ports([NewPort(network.id, ())])
-            assert made.network_id == network.id
-            with pytest.raises(CloudUnavailable):
-                await neutron.find_ports(network_id=network.id)
+    async with (
+        FakeCloud() as cloud,
+        NeutronService(cloud.credentials("member"), total_timeout=0.5, create_patience=5.0) as neutron,
+    ):
+        network = await neutron.create_network(NewNetwork("web"))
+        cloud.latency = 0.7
+        (made,) = await neutron.create_ports([NewPort(network.id, ())])
+        assert made.network_id == network.id
+        with pytest.raises(CloudUnavailable):
+            await neutron.find_ports(network_id=network.id)
