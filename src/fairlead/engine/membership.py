@@ -106,8 +106,10 @@ class Memberships:
         if record.owned:
             tag = member_tag(await self.node.host(), record.id)
             await self.node.network_service.untag_network(record.network_id, tag)
-        for allocation in self.node.ledger.in_use(record.id, *Use):
-            await delete_port(self.node, self.node.ledger.put(replace(allocation, leaving=True)))
+        # Looked at anew after each turn: ports that were being made may have come meanwhile.
+        while left := self.node.ledger.in_use(record.id, *Use):
+            for allocation in left:
+                await delete_port(self.node, self.node.ledger.put(replace(allocation, leaving=True)))
         if not any(batch.engine_network == record.id for batch in self.node.store.all(Batch)):
             await self._withdraw(record)
 
@@ -331,6 +333,7 @@ class Memberships:
             except Conflict:
                 continue
             return
+        raise Conflict(f"network {network_id} changes all the time", remedy="see who else changes it")
 
 
 def _new_subnet(network: Network, pool: AddressPool) -> NewSubnet:

@@ -13,6 +13,7 @@ import pytest
 from fairlead.engine.engine import Engine
 from fairlead.engine.keeper import UNNAME_AFTER
 from fairlead.engine.ledger import Ledger
+from fairlead.engine.making import make_ports
 from fairlead.engine.node import Node
 from fairlead.engine.sizing import HALF_LIFE, PoolLimits
 from fairlead.fakes import virtual_time
@@ -317,3 +318,18 @@ async def test_no_port_is_made_for_a_network_that_was_left_while_the_room_was_as
     await agent.engine.memberships.leave("web")
     await asyncio.sleep(60)
     assert not neutron.calls["POST ports"]
+
+
+@story
+async def test_a_network_is_not_given_up_before_ports_that_came_while_it_was_left(neutron: SimulatedNeutron) -> None:
+    """Neutron would keep it for their sake, and nobody would be left to remove it."""
+    agent = Agent(neutron, PoolLimits(floor=20))
+    await asyncio.sleep(10)
+    (joined,) = agent.store.all(JoinedNetwork)
+    late = asyncio.create_task(make_ports(agent.engine.node, joined, count=4))
+    await asyncio.sleep(0)
+    await agent.engine.memberships.leave("web")
+    assert late.done()
+    while agent.store.all(JoinedNetwork):  # noqa: ASYNC110  virtual time costs nothing
+        await asyncio.sleep(0.01)
+    assert not neutron.ports
