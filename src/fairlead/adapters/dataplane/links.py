@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from fairlead.adapters.dataplane import netlink
 from fairlead.adapters.dataplane.marks import alias, attachment_of_device, host_device
-from fairlead.adapters.dataplane.netlink import Answer, Link
+from fairlead.adapters.dataplane.netlink import Answer, Link, Message
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
 
@@ -133,7 +132,7 @@ class Links:
         if refused:
             raise DataplaneError(f"the kernel does not delete {'; '.join(refused)}")
 
-    def _exchange(self, *messages: Any) -> list[Answer]:
+    def _exchange(self, *messages: Message) -> list[Answer]:
         started = time.perf_counter()
         answers = netlink.exchange(messages)
         self._on_exchange(len(messages), time.perf_counter() - started)
