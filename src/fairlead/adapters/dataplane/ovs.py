@@ -69,7 +69,7 @@ class OvsDataplane:
 
     async def view(self) -> HostView:
         """Say what the host's switch is. Raises SwitchUnavailable, also where the bridge is missing."""
-        return await self._ovsdb.run(rows.host_view(self._bridge))
+        return await self._ovsdb.read(rows.host_view(self._bridge))
 
     async def apply(self, attachment: Attachment) -> None:
         """Make the pair, plug it, and return when OVN's flows for it are in place.
@@ -79,7 +79,7 @@ class OvsDataplane:
         """
         async with self._turns.turn(attachment.id):
             found = await self._in_thread(lambda: self._links.look(attachment))
-            switch = await self._ovsdb.run(rows.look(attachment, self._bridge))
+            switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
             try:
                 await self._make(attachment, found, switch)
                 await self._plug(attachment)
@@ -97,7 +97,7 @@ class OvsDataplane:
 
     async def plugged(self) -> list[Attachment]:
         """List Fairlead's attachments that the switch has. Raises SwitchUnavailable."""
-        return await self._ovsdb.run(rows.attachments)
+        return await self._ovsdb.read(rows.attachments)
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all that carries Fairlead's mark on this host but the known ids; return the ids removed, sorted.
@@ -109,7 +109,7 @@ class OvsDataplane:
         removed: list[str] = []
 
         async def find_rows() -> None:
-            found.update(await self._ovsdb.run(rows.marks))
+            found.update(await self._ovsdb.read(rows.marks))
 
         async def find_devices() -> None:
             found.update(await self._in_thread(self._links.marks))
@@ -147,7 +147,7 @@ class OvsDataplane:
         """
         if switch.has_port:
             await self._ovsdb.run(rows.unplug(attachment.id))
-            switch = await self._ovsdb.run(rows.look(attachment, self._bridge))
+            switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
         await self._ovsdb.configured(switch.configuration)
 
     async def _plug(self, attachment: Attachment) -> None:
