@@ -38,7 +38,7 @@ _RTEXT_FILTER_SKIP_STATS = 1 << 3
 # linux/if.h, linux/if_link.h, linux/veth.h
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK = 1, 3, 4, 5
-_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 18, 20, 29, 37
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 18, 20, 27, 29, 37
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
 
@@ -133,6 +133,16 @@ def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Message:
 def delete_link(index: int) -> Message:
     """Delete a device; a veth takes its other end with it, in whatever namespace that is."""
     return Message(_RTM_DELLINK, _NLM_F_REQUEST | _NLM_F_ACK, _device(index=index))
+
+
+def set_group(index: int, group: int) -> Message:
+    """Put a device into a group, of which a device is in one at a time."""
+    return Message(_RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, _device(index=index) + _number(_IFLA_GROUP, group))
+
+
+def delete_group(group: int) -> Message:
+    """Delete all devices of a group, not 0, waiting once for the kernel's readers; ENODEV where there are none."""
+    return Message(_RTM_DELLINK, _NLM_F_REQUEST | _NLM_F_ACK, _device() + _number(_IFLA_GROUP, group))
 
 
 def exchange(messages: Sequence[Message]) -> list[Answer]:
