@@ -18,7 +18,7 @@ from fairlead.adapters.dataplane.netlink import Answer, Link, Message
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
 
-_GROUP_BITS: Final = 31
+_GROUP_BITS: Final = 31  # of the number, which the kernel keeps in 32 with a sign
 
 
 class Fit(Enum):

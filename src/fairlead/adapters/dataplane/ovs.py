@@ -46,8 +46,8 @@ class OvsDataplane:
     each step when it is done, from whatever thread did it.
 
     An apply costs four netlink messages in two system calls and one OVSDB transaction, a remove two messages and one
-    transaction. A pair made anew under a port that is there costs one transaction more. Devices to be deleted while others
-    are being deleted go together afterwards. Nothing is forked.
+    transaction. A pair made anew under a port that is there costs one transaction more. What is to be deleted during a
+    deletion is deleted after it in one go. Nothing is forked.
     """
 
     def __init__(
