@@ -5,17 +5,20 @@ crash never leaves a device without its mark, and a device without the mark is n
 """
 
 import errno
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Final
 
 from fairlead.adapters.dataplane import netlink
 from fairlead.adapters.dataplane.marks import alias, attachment_of_device, host_device
-from fairlead.adapters.dataplane.netlink import Answer, Link
+from fairlead.adapters.dataplane.netlink import Answer, Link, Message
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
+
+_GROUP_BITS: Final = 31  # of the number, which the kernel keeps in 32 with a sign
 
 
 class Fit(Enum):
@@ -78,7 +81,8 @@ class Links:
             # Nobody would know the unmarked pair for Fairlead's: it must not outlive this call.
             (host,) = self._find(name)
             if host is not None:
-                self._delete(host)
+                for refused in self._delete(host).values():
+                    raise refused
             _check(marked, f"can't set up {name}")
 
     def repair(self, attachment: Attachment, found: Found) -> None:
@@ -93,14 +97,25 @@ class Links:
         host = self._own(attachment_id)
         return host is not None and host.peer_away
 
-    def remove(self, attachment_id: str) -> None:
-        """Delete the attachment's pair, wherever the sandbox's end is; fine where there is none.
+    def remove(self, attachment_ids: Sequence[str]) -> list[DataplaneError | None]:
+        """Delete the attachments' pairs, wherever the sandboxes' ends are; fine where there is none.
 
-        Raises DataplaneError.
+        Many take hardly longer than one. Returns for each what the kernel said against it. Raises DataplaneError where
+        it does not answer.
         """
-        host = self._own(attachment_id)
-        if host is not None:
-            self._delete(host)
+        names = [host_device(attachment_id) for attachment_id in attachment_ids]
+        answers = self._exchange(*map(netlink.get_link, names))
+        owned = [
+            link
+            for attachment_id, answer in zip(attachment_ids, answers, strict=True)
+            for link in answer.links
+            if link.alias == alias(attachment_id)
+        ]
+        refused = self._delete(*owned) if owned else {}
+        for name, answer in zip(names, answers, strict=True):
+            if answer.error not in (0, errno.ENODEV):
+                refused[name] = DataplaneError(f"can't look at {name}: {answer.reason}")
+        return [refused.get(name) for name in names]
 
     def marks(self) -> set[str]:
         """Return the ids of all attachments that have a device of Fairlead's here. Raises DataplaneError."""
@@ -133,17 +148,25 @@ class Links:
                 found.append(answer.links[0])
         return found
 
-    def _delete(self, *links: Link) -> None:
-        answers = self._exchange(*(netlink.delete_link(link.index) for link in links))
-        refused = [
-            f"{link.name}: {answer.reason}"
+    def _delete(self, *links: Link) -> dict[str, DataplaneError]:
+        """Delete devices; return by name what the kernel says against it."""
+        if len(links) == 1:
+            answers = self._exchange(netlink.delete_link(links[0].index))
+        else:
+            # One after another, each would wait 15 ms and more for the kernel's readers. A group waits once. Nobody
+            # else has devices in this one, and it is gone when the call returns.
+            group = secrets.randbits(_GROUP_BITS) | 1
+            *grouped, deleted = self._exchange(
+                *(netlink.set_group(link.index, group) for link in links), netlink.delete_group(group)
+            )
+            answers = [each if each.error else deleted for each in grouped]
+        return {
+            link.name: DataplaneError(f"the kernel does not delete {link.name}: {answer.reason}")
             for link, answer in zip(links, answers, strict=True)
             if answer.error not in (0, errno.ENODEV)
-        ]
-        if refused:
-            raise DataplaneError(f"the kernel does not delete {'; '.join(refused)}")
+        }
 
-    def _exchange(self, *messages: Any) -> list[Answer]:
+    def _exchange(self, *messages: Message) -> list[Answer]:
         started = time.perf_counter()
         answers = netlink.exchange(messages)
         self._on_exchange(len(messages), time.perf_counter() - started)

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from fairlead.adapters.dataplane import hoststack, rows
+from fairlead.adapters.dataplane.batches import Batches
 from fairlead.adapters.dataplane.links import Fit, Found, Links
 from fairlead.adapters.dataplane.offload import disable_checksum_offload
 from fairlead.adapters.dataplane.ovsdb import Ovsdb
@@ -20,8 +21,8 @@ from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
 
-# Deleting a device waits for the kernel's readers, 15 ms and more; several waits pass side by side.
-_NETLINK_THREADS = 4
+# One for a deletion, which waits 15 ms and more for the kernel's readers, and one for what else may go on meanwhile.
+_NETLINK_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class OvsDataplane:
     each step when it is done, from whatever thread did it.
 
     An apply costs four netlink messages in two system calls and one OVSDB transaction, a remove two messages and one
-    transaction. A pair made anew under a port that is there costs one transaction more. Nothing is forked.
+    transaction. A pair made anew under a port that is there costs one transaction more. What is to be deleted during a
+    deletion is deleted after it in one go. Nothing is forked.
     """
 
     def __init__(
@@ -65,11 +67,12 @@ class OvsDataplane:
             ovsdb, timeout=timeout, on_transaction=lambda seconds: on_step(Step("transaction", seconds, 1))
         )
         self._threads = ThreadPoolExecutor(_NETLINK_THREADS, thread_name_prefix="fairlead-netlink")
+        self._removals = Batches(self._delete_all)
         self._turns = Turns()
 
     async def view(self) -> HostView:
         """Say what the host's switch is. Raises SwitchUnavailable, also where the bridge is missing."""
-        return await self._ovsdb.run(rows.host_view(self._bridge))
+        return await self._ovsdb.read(rows.host_view(self._bridge))
 
     async def apply(self, attachment: Attachment) -> None:
         """Make the pair, plug it, and return when OVN's flows for it are in place.
@@ -79,7 +82,7 @@ class OvsDataplane:
         """
         async with self._turns.turn(attachment.id):
             found = await self._in_thread(lambda: self._links.look(attachment))
-            switch = await self._ovsdb.run(rows.look(attachment, self._bridge))
+            switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
             try:
                 await self._make(attachment, found, switch)
                 await self._plug(attachment)
@@ -98,7 +101,7 @@ class OvsDataplane:
     async def plugged(self) -> list[Plugged]:
         """List the ports of Fairlead's attachments that the switch has. Raises SwitchUnavailable, DataplaneError."""
         away = await self._in_thread(self._links.away)
-        ports = await self._ovsdb.run(rows.port_ids)
+        ports = await self._ovsdb.read(rows.port_ids)
         return [Plugged(port_id, attachment_id in away) for attachment_id, port_id in ports.items()]
 
     async def sweep(self, known: Container[str]) -> list[str]:
@@ -111,7 +114,7 @@ class OvsDataplane:
         removed: list[str] = []
 
         async def find_rows() -> None:
-            found.update(await self._ovsdb.run(rows.marks))
+            found.update(await self._ovsdb.read(rows.marks))
 
         async def find_devices() -> None:
             found.update(await self._in_thread(self._links.marks))
@@ -149,7 +152,7 @@ class OvsDataplane:
         """
         if switch.has_port:
             await self._ovsdb.run(rows.unplug(attachment.id))
-            switch = await self._ovsdb.run(rows.look(attachment, self._bridge))
+            switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
         await self._ovsdb.configured(switch.configuration)
 
     async def _plug(self, attachment: Attachment) -> None:
@@ -167,8 +170,16 @@ class OvsDataplane:
         await _try_all(
             f"removing attachment {attachment_id}",
             lambda: self._ovsdb.run(rows.unplug(attachment_id)),
-            lambda: self._in_thread(lambda: self._links.remove(attachment_id)),
+            lambda: self._delete(attachment_id),
         )
+
+    async def _delete(self, attachment_id: str) -> None:
+        refused = await _to_its_end(asyncio.create_task(self._removals.add(attachment_id)))
+        if refused:
+            raise refused
+
+    async def _delete_all(self, attachment_ids: Sequence[str]) -> list[DataplaneError | None]:
+        return await self._in_thread(lambda: self._links.remove(attachment_ids))
 
     async def _undo(self, attachment_id: str, error: BaseException) -> None:
         """Take back what a failed apply made; a container that has its end already keeps what it has."""
@@ -204,13 +215,17 @@ class OvsDataplane:
         )
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Run a blocking call, always to its end: what comes after a cancelled one must find it done."""
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        """Run a blocking call, always to its end."""
+        return await _to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, call))
+
+
+async def _to_its_end(work: asyncio.Future[T]) -> T:
+    """Await work that goes on though the caller gives up: what comes after a cancelled one must find it done."""
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 async def _try_all(what: str, *parts: Callable[[], Awaitable[object]]) -> None:

@@ -37,12 +37,16 @@ class Ovsdb:
         Raises SwitchUnavailable after the timeout, DataplaneError where the database refuses, and what the change
         raises.
         """
-        call = await self._call(change)
+        call = await self._call(lambda replica, deadline: self._commit(replica, change, deadline))
         return call.result
+
+    async def read(self, change: Change[T]) -> T:
+        """Run a change that only reads, as soon as the connection is up. Raises as run does."""
+        return await self._call(lambda replica, deadline: replica.read(change, deadline))
 
     async def plug(self, change: Change[InterfaceState]) -> InterfaceState:
         """Like run, for a change that may insert the row it results in."""
-        call = await self._call(change)
+        call = await self._call(lambda replica, deadline: self._commit(replica, change, deadline))
         return replace(call.result, row=call.permanent(call.result.row))
 
     def watch(self, interface: str) -> AbstractContextManager[Watch]:
@@ -70,22 +74,24 @@ class Ovsdb:
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
         self._executor.shutdown(wait=False)
 
-    async def _call(self, change: Change[T]) -> "Call[T]":
+    async def _call(self, work: "Callable[[Replica, float], T]") -> T:
         loop = asyncio.get_running_loop()
         deadline = time.monotonic() + self._timeout
         try:
             async with asyncio.timeout(self._timeout):
                 while True:
                     connected = self._news.expect_connection()
-                    call = await loop.run_in_executor(self._executor, self._blocking_call, loop, change, deadline)
-                    if call is not None:
-                        return call
+                    done = await loop.run_in_executor(self._executor, self._blocking_call, loop, work, deadline)
+                    if done is not None:
+                        return done[0]
                     await connected.wait()
         except TimeoutError as error:
             raise self._silent() from error
 
-    def _blocking_call(self, loop: asyncio.AbstractEventLoop, change: Change[T], deadline: float) -> "Call[T] | None":
-        """Run a change in the executor's thread; None where the connection is down just now."""
+    def _blocking_call(
+        self, loop: asyncio.AbstractEventLoop, work: "Callable[[Replica, float], T]", deadline: float
+    ) -> tuple[T] | None:
+        """Do the work in the executor's thread; None where the connection is down just now."""
         from ovsdbapp.exceptions import OvsdbAppException  # noqa: PLC0415  # see replica's first lines
 
         from fairlead.adapters.dataplane.replica import Disconnected, Expired, Replica  # noqa: PLC0415
@@ -97,10 +103,7 @@ class Ovsdb:
                     self._timeout,
                     report=lambda report: _tell(loop, self._news.take, report),
                 )
-            started = time.perf_counter()
-            call = self._replica.call(change, deadline)
-            if call.sent:
-                self._on_transaction(time.perf_counter() - started)
+            return (work(self._replica, deadline),)
         except FairleadError:
             raise
         except Disconnected:
@@ -109,6 +112,12 @@ class Ovsdb:
             raise self._silent() from error
         except RuntimeError as error:
             raise DataplaneError(f"Open vSwitch's database refuses the change: {error}") from error
+
+    def _commit(self, replica: "Replica", change: Change[T], deadline: float) -> "Call[T]":
+        started = time.perf_counter()
+        call = replica.call(change, deadline)
+        if call.sent:
+            self._on_transaction(time.perf_counter() - started)
         return call
 
     def _disconnect(self) -> None:

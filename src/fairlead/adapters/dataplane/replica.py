@@ -9,16 +9,21 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Generic
 
+import ovs.json
 from ovs.db.idl import ROW_DELETE, SchemaHelper
 from ovsdbapp.backend.ovs_idl.command import BaseCommand
 from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
+from fairlead.adapters.dataplane.messages import Parser
 from fairlead.adapters.dataplane.news import Configured, Connected, Report
 from fairlead.adapters.dataplane.rows import Change, T, interface_state
 from fairlead.adapters.dataplane.schema import SCHEMA
 
 _BACKOFF_MS = 1000  # the least that ovs allows; its default grows to 8 s, longer than a container's start may wait
+
+if ovs.json.PARSER == ovs.json.PARSER_PY:
+    ovs.json.Parser = Parser  # ovs.jsonrpc looks it up here for each message, and has no other way to be given one
 
 
 class Disconnected(Exception):
@@ -75,6 +80,9 @@ class _Replica(OvsdbIdl):  # type: ignore[misc]  # ovsdbapp's types are unknown
         connected: bool = self._session.is_connected()
         return connected and self.state == self.IDL_S_MONITORING
 
+    def cooperative_yield(self) -> None:
+        """Go on at once: ovsdbapp would sleep here after each row, for callers with green threads."""
+
     def run(self) -> Any:
         """Work off what the server sent, and report when the replica has come into step."""
         before = self.in_step
@@ -120,6 +128,21 @@ class Replica:
         transaction.add(call)
         transaction.commit()
         return call
+
+    def read(self, change: Change[T], deadline: float) -> T:
+        """Run a change that only reads, on the replica as it is: no transaction, and no turn of the other thread.
+
+        deadline and errors as in call.
+        """
+        idl = self._connection.idl
+        if not self._connection.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise Expired
+        try:
+            if not idl.in_step:
+                raise Disconnected
+            return change(idl.tables, None)
+        finally:
+            self._connection.lock.release()
 
     def close(self) -> None:
         """Stop the thread and the connection."""

@@ -1,7 +1,8 @@
 """What Fairlead changes and reads in Open vSwitch's database: plain functions over the replica and a transaction.
 
-Each builds a change, a function (tables, transaction) → result that runs in the replica's thread: tables maps a
-table's name to the replica's table, transaction is an ovs.db.idl.Transaction. Raising abandons the transaction.
+Each builds a change, a function (tables, transaction) → result that runs while the replica stands still: tables maps a
+table's name to the replica's table, transaction is an ovs.db.idl.Transaction, None for those that only read. Raising
+abandons the transaction.
 
 Sources: ovs-vswitchd.conf.db(5) for the tables; ovn-controller(8) for `iface-id`, `ovn-installed` and `hostname`;
 Open vSwitch's integration guide for `attached-mac` and `iface-status`.
@@ -202,8 +203,8 @@ def _marks(port: Any) -> set[str | None]:
 
 def _drop(tables: Tables, port: Any) -> None:
     for switch in tables["Bridge"].rows.values():
-        if port in switch.ports:
-            switch.delvalue("ports", port)
+        # Also where it is not one of them, which changes nothing: to look, ovs would build a list of all ports.
+        switch.delvalue("ports", port)
     for interface in port.interfaces:
         interface.delete()
     port.delete()
