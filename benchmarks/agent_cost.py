@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.machine import describe, machine
+from benchmarks.production import PYTHON, install
 from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, p99, say, table
 from benchmarks.rig import Agent, Dockerd, Endpoint, Rig, endpoint, rig
 
@@ -157,7 +158,7 @@ async def _grow(bench: Rig, pool: str, have: int, wanted: int, joined: int) -> N
 
 def _commands() -> dict[str, Record]:
     """Time the start of each command, best of some, and look at what its imports cost."""
-    program = [sys.executable, "-m", "fairlead"]
+    program = [str(PYTHON), "-m", "fairlead"]
     found = {}
     for command in COMMANDS:
         seconds = []
@@ -165,7 +166,7 @@ def _commands() -> dict[str, Record]:
             began = time.perf_counter()
             subprocess.run([*program, *command], check=True, capture_output=True)
             seconds.append(time.perf_counter() - began)
-        traced = [sys.executable, "-X", "importtime", *program[1:], *command]
+        traced = [program[0], "-X", "importtime", *program[1:], *command]
         told = subprocess.run(traced, check=True, capture_output=True, text=True).stderr
         found[" ".join(["fairlead", *command])] = {"best": min(seconds), "heaviest": heaviest(told)}
     return found
@@ -260,6 +261,7 @@ def _enter_namespace(chosen: argparse.Namespace, arguments: Sequence[str] | None
         return
     if os.geteuid():
         sys.exit("the agent needs root: run it with sudo")
+    install()  # here: inside there is no way to a package index
     command = [sys.executable, "-m", "benchmarks.agent_cost", *(sys.argv[1:] if arguments is None else arguments)]
     inside = ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
     os.execvpe("unshare", inside, {**os.environ, _INSIDE: "1"})

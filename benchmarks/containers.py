@@ -75,22 +75,27 @@ class Bench:
         self._kuryr = kuryr
         self.samples: dict[tuple[str, int, str], Sample] = {}
 
-    def warm_up(self, kind: str) -> None:
-        """Start the container that stays, and let another come and go."""
+    def warm_up(self, kind: str, levels: Sequence[int]) -> None:
+        """Start the container that stays, and let each level's come and go once, uncounted: pools grow by demand."""
         with self._turn(kind):
-            for name in (f"first-{kind}", f"second-{kind}"):
-                self._host.run(run_command(name, self._names[kind]), timeout=120)
-            self._host.run([DOCKER, "rm", "-f", f"second-{kind}"], timeout=120)
-            self._settle(kind)
+            self._host.run(run_command(f"first-{kind}", self._names[kind]), timeout=120)
+            for level in levels:
+                self._come_and_go(kind, level)
+        for operation in OPERATIONS:
+            for level in levels:
+                del self.samples[kind, level, operation]
 
     def measure(self, kind: str, levels: Sequence[int]) -> None:
         """Let one kind have its turn."""
         with self._turn(kind):
             for level in levels:
                 for _ in range(ONE_BY_ONE if level == 1 else 1):
-                    containers = [f"bench-{kind}-{index}" for index in range(level)]
-                    self._burst(kind, level, "run", [run_command(one, self._names[kind]) for one in containers])
-                    self._burst(kind, level, "rm", [[DOCKER, "rm", "-f", one] for one in containers])
+                    self._come_and_go(kind, level)
+
+    def _come_and_go(self, kind: str, level: int) -> None:
+        containers = [f"bench-{kind}-{index}" for index in range(level)]
+        self._burst(kind, level, "run", [run_command(one, self._names[kind]) for one in containers])
+        self._burst(kind, level, "rm", [[DOCKER, "rm", "-f", one] for one in containers])
 
     @contextmanager
     def _turn(self, kind: str) -> Iterator[None]:
@@ -157,14 +162,14 @@ def measure(lab: Lab, rounds: int, kinds: Sequence[str], levels: Sequence[int], 
         remove_containers(host)
         names = stack.enter_context(networks(lab, [host], kinds, kuryr))
         bench = Bench(lab, host, dict(names), kuryr)
+        chosen = {kind: [level for level in levels if level in limits.get(kind, levels)] for kind in kinds}
         for kind in kinds:
-            bench.warm_up(kind)
+            bench.warm_up(kind, chosen[kind])
         for turn in range(rounds):
             shift = turn % len(kinds)
             for kind in (*kinds[shift:], *kinds[:shift]):
-                chosen = [level for level in levels if level in limits.get(kind, levels)]
                 started = time.monotonic()
-                bench.measure(kind, chosen)
+                bench.measure(kind, chosen[kind])
                 say(f"round {turn + 1} of {rounds}: {kind:<9} {time.monotonic() - started:6.1f} s")
     return {
         "machine": before,

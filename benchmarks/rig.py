@@ -21,6 +21,7 @@ import aiohttp
 from tests.functional.controller import Controller
 from tests.functional.switch import Switch
 
+from benchmarks.production import PYTHON
 from fairlead.fakes import FakeCloud
 
 HOST = "bench"
@@ -84,7 +85,7 @@ class Agent:
         self._log = (rig.folder / "agent.log").open("ab")
         before, began = rig.asked(), time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fairlead", "agent"], env=rig.environment(), stdout=self._log, stderr=self._log
+            [PYTHON, "-m", "fairlead", "agent"], env=rig.environment(), stdout=self._log, stderr=self._log
         )
         try:
             asyncio.run(self._answering(rig.socket))

@@ -128,8 +128,12 @@ async def test_wires_fifty_at_once(host: Host) -> None:
     await asyncio.gather(*map(host.dataplane.apply, wanted))
     assert fairlead_links() == {end for each in wanted for end in (each.host_device, each.sandbox_device)}
     assert host.switch.fairlead_rows() == {each.host_device for each in wanted}
+    host.steps.clear()
     await asyncio.gather(*(host.dataplane.remove(each.id) for each in wanted))
     assert host.left_over() == set()
+    exchanges = [step.count for step in host.steps if step.name == "netlink"]
+    assert len(exchanges) < 50  # a look and a deletion for each batch: many went in one
+    assert sum(exchanges) <= 2 * 50 + len(exchanges)
 
 
 async def test_takes_calls_on_one_attachment_in_turn(host: Host) -> None:
