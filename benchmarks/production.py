@@ -15,16 +15,8 @@ PYTHON: Final = ENVIRONMENT / "bin/python"
 
 def install() -> None:
     """Make the environment, or bring it up to date; raises CalledProcessError."""
-    command = [
-        ROOT / "build/uv/bin/uv",
-        "sync",
-        "--quiet",
-        "--frozen",
-        "--no-dev",
-        "--no-editable",
-        "--reinstall-package",
-        "fairlead",
-    ]
+    uv = str(ROOT / "build/uv/bin/uv")
+    command = [uv, "sync", "--quiet", "--frozen", "--no-dev", "--no-editable", "--reinstall-package", "fairlead"]
     subprocess.run(
         command,
         check=True,

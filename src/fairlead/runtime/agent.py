@@ -13,6 +13,7 @@ from fairlead.engine.keeper import Keeper
 from fairlead.engine.sweep import Sweep
 from fairlead.model.errors import FairleadError
 from fairlead.runtime.logs import configure_logs, new_request_id
+from fairlead.runtime.memory import share_one_arena
 from fairlead.runtime.settings import Settings
 from fairlead.runtime.unix_server import serve_unix
 from fairlead.runtime.wiring import Agent, wire_agent
@@ -25,6 +26,7 @@ SWEEP_EVERY = 15.0
 
 async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     """Serve until SIGTERM or SIGINT. Raises SettingsError, StoreError."""
+    share_one_arena()
     configure_logs(settings.log)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
