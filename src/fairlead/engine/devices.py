@@ -19,6 +19,12 @@ log = structlog.get_logger(__name__)
 TROUBLE = 15.0
 """Seconds for which nothing is plugged ahead after the switch or the kernel refused."""
 
+CALM = 0.5
+"""Seconds without a start before devices are worked on behind: who waits for a container needs the processors more."""
+
+LONGEST_BUSY = 10.0
+"""Seconds of starts without a pause after which that work is done all the same."""
+
 
 class Devices:
     """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
@@ -28,12 +34,14 @@ class Devices:
         self._ready: set[str] = set()
         self.bell = Bell()
         self._not_before = 0.0
+        self._busy_since = self._calm_from = 0.0
 
     async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Attachment:
         """Return when packets can flow through the port's devices, which then are its container's.
 
         Raises WiringTimeout, SwitchUnavailable, DataplaneError.
         """
+        self._note_start(self._node.clock.now())
         attachment = _attachment(joined, allocation)
         if allocation.id in self._ready:
             self._ready.discard(allocation.id)
@@ -47,7 +55,7 @@ class Devices:
         """Remove the devices that a container left behind, or plug a port that waits; say whether there was one."""
         self.bell.hush()
         now = self._node.clock.now()
-        if now < self._not_before:
+        if now < max(self._not_before, min(self._calm_from, self._busy_since + LONGEST_BUSY)):
             return False
         try:
             return await self._step(now)
@@ -55,6 +63,11 @@ class Devices:
             self._not_before = now + TROUBLE
             log.warning("devices have to wait", error=str(error))
             return False
+
+    def _note_start(self, now: float) -> None:
+        if now >= self._calm_from:
+            self._busy_since = now
+        self._calm_from = now + CALM
 
     async def _step(self, now: float) -> bool:
         ledger = self._node.ledger

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from fairlead.engine.bell import Bell
+from fairlead.engine.devices import CALM, LONGEST_BUSY
 from fairlead.engine.making import delete_port, make_ports
 from fairlead.engine.membership import Memberships
 from fairlead.engine.names import port_name
@@ -120,7 +121,8 @@ class Keeper:
                 yield Job(surplus.id, "shrink a pool", partial(self._delete, surplus))
         for allocation in self._node.ledger.untold():
             after = NAME_AFTER if allocation.endpoint_id else UNNAME_AFTER
-            if allocation.since + after <= now:
+            latest = allocation.since + after + LONGEST_BUSY
+            if allocation.since + after <= now and (self._warm.last_start + CALM <= now or latest <= now):
                 yield Job(f"name {allocation.id}", "name a port", partial(self._name, allocation))
 
     def _being_left(self, engine_network: str) -> bool:

@@ -42,13 +42,17 @@ class Pool:
 
 
 class WarmPools:
-    """The pools of a node. changed is called when the keeper may find something to do."""
+    """The pools of a node. changed is called when the keeper may find something to do.
+
+    last_start: epoch seconds at which a port was asked for.
+    """
 
     def __init__(self, node: Node, limits: PoolLimits, changed: Callable[[], None]) -> None:
         self._node = node
         self._changed = changed
         self._pools: dict[str, Pool] = {}
         self.limits = limits
+        self.last_start = 0.0
 
     async def take(self, joined: JoinedNetwork, version: int) -> Allocation:
         """Give out a port, and claim its address of IP version 4 or 6.
@@ -58,6 +62,7 @@ class WarmPools:
         pool = self.pool(joined.id)
         now = self._node.clock.now()
         pool.demand.take(now)
+        self.last_start = now
         free = self._node.ledger.first_free(joined.id, now)
         taken = self._claim(free, version) if free else await self._wait(pool, joined, version)
         self._changed()

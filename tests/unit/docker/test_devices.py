@@ -52,17 +52,33 @@ async def test_ports_that_wait_are_plugged_and_a_start_or_stop_asks_nothing_of_t
     assert asked == []
 
 
-async def test_devices_of_a_container_go_at_once_and_come_anew_after_the_rest(
+async def test_devices_of_a_container_go_soon_and_come_anew_after_the_rest(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = await host.network_create(SUBNET)
     await host.behind(5)
     asked = watch(host, monkeypatch)
     await host.rm(await host.run(network))
+    await host.behind(1)
     assert asked == ["remove"]
     await host.behind(10)
     assert asked == ["remove", "apply"]
     assert len(host.dataplane.attachments) == 2
+
+
+async def test_devices_are_worked_on_when_no_start_waits_for_the_processors_or_after_ten_seconds(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    asked = watch(host, monkeypatch)
+    await host.rm(await host.run(network))
+    for _ in range(24):
+        await host.behind(0.4)
+        await host.run(network)
+        assert "remove" not in asked
+    await host.behind(0.4)
+    assert "remove" in asked
 
 
 async def test_a_port_is_never_given_out_with_the_devices_of_another_container(
