@@ -11,6 +11,7 @@ from fairlead.model.errors import FairleadError
 _COMMANDS = {
     "agent": "Serve Docker's network and IPAM driver on this host.",
     "completion": "Print the completion script for a shell.",
+    "flannel": "Neutron under flannel: what flanneld runs, its configuration, the state of it all.",
     "lab": "A real small OpenStack network cloud on one machine.",
 }
 

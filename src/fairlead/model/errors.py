@@ -17,6 +17,7 @@
     ├── Unavailable             something that is needed does not answer; trying again may help
     │   ├── CloudUnavailable    Keystone or Neutron
     │   ├── SwitchUnavailable   OVSDB or the switch
+    │   ├── AgentUnavailable    Fairlead's own agent, to its commands
     │   └── WiringTimeout       the port was plugged and never became ready
     ├── DataplaneError          the kernel refused a device
     ├── StoreError              the node's own file
@@ -116,6 +117,10 @@ class CloudUnavailable(Unavailable):
 
 class SwitchUnavailable(Unavailable):
     """OVSDB or the switch does not answer."""
+
+
+class AgentUnavailable(Unavailable):
+    """This host's agent does not answer."""
 
 
 class WiringTimeout(Unavailable):

@@ -157,7 +157,36 @@ class Allocation:
         return next((address for address in self.addresses if address.version == version), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """flannel's: the part of its network's ranges that a node holds.
+
+    id: the IPv4 part, or the IPv6 one where there is no other. parts: one of each family, as far as it is known.
+    addresses: the node's, under which the others reach it. port_id: the node's port in Neutron; empty: not known.
+    own: this node's. ranges: the whole network's, of an own lease. routed: a router has routes for it.
+    ended: it is no more, and what is left of it in Neutron goes. since: epoch seconds of the last change.
+    """
+
+    id: str
+    parts: tuple[IPNetwork, ...]
+    addresses: tuple[IPAddress, ...]
+    since: float
+    port_id: str = ""
+    own: bool = False
+    ranges: tuple[IPNetwork, ...] = ()
+    routed: bool = False
+    ended: bool = False
+
+    def address(self, version: int) -> IPAddress | None:
+        """Return the node's address of IP version 4 or 6, if it is known."""
+        return next((address for address in self.addresses if address.version == version), None)
+
+    def part(self, version: int) -> IPNetwork | None:
+        """Return the part of IP version 4 or 6, if it is known."""
+        return next((part for part in self.parts if part.version == version), None)
+
+
 FREE = (Use.RETURNED, Use.FRESH)
 """The uses of ports that wait to be given out."""
 
-Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin
+Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin | Lease

@@ -2,9 +2,9 @@
 
 from typing import Protocol, TypeVar
 
-from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Origin, Record
+from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Lease, Origin, Record
 
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin)
+R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease)
 
 
 class LeaseStore(Protocol):

@@ -2,18 +2,21 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import structlog
+from aiohttp import web
 
 from fairlead.engine.devices import Devices
 from fairlead.engine.engine import Engine
 from fairlead.engine.keeper import Keeper
+from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.engine.sweep import Sweep
 from fairlead.model.errors import FairleadError
 from fairlead.runtime.logs import configure_logs, new_request_id
 from fairlead.runtime.memory import share_one_arena
+from fairlead.runtime.routed import wire_routed
 from fairlead.runtime.settings import Settings
 from fairlead.runtime.unix_server import serve_unix
 from fairlead.runtime.wiring import Agent, wire_agent
@@ -32,12 +35,21 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with wire_agent(settings, environ) as agent, serve_unix(agent.app, Path(settings.agent.socket)):
-        log.info("serving", socket=settings.agent.socket)
-        work = [
-            asyncio.create_task(_introduce(agent)),
-            asyncio.create_task(_work_behind(agent.engine)),
-        ]
+    if settings.agent.mode == "routed":
+        async with wire_routed(settings, environ) as routed:
+            await _serve(routed.app, settings.flannel.socket, [_keep(routed.reconciler)], stop)
+    else:
+        async with wire_agent(settings, environ) as agent:
+            await _serve(agent.app, settings.agent.socket, [_introduce(agent), _work_behind(agent.engine)], stop)
+
+
+async def _serve(
+    app: web.Application, path: str, behind: Sequence[Coroutine[None, None, None]], stop: asyncio.Event
+) -> None:
+    """Serve until told to stop, and do what is done behind meanwhile."""
+    async with serve_unix(app, Path(path)):
+        log.info("serving", socket=path)
+        work = [asyncio.create_task(one) for one in behind]
         await stop.wait()
         log.info("stopping")
         for task in work:
@@ -98,7 +110,7 @@ async def _sweep(sweep: Sweep) -> None:
         await asyncio.sleep(SWEEP_EVERY)
 
 
-async def _keep(keeper: Keeper | Devices) -> None:
+async def _keep(keeper: Keeper | Devices | Reconciler) -> None:
     while True:
         new_request_id()
         try:

@@ -23,8 +23,12 @@ class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The agent itself. host: this host's name in Neutron; empty: what Open vSwitch says."""
+    """The agent itself. host: this host's name in Neutron; empty: what Open vSwitch says.
 
+    mode: `ovs` on a host with OVN's switch, for Docker; `routed` on a Nova instance, for flannel.
+    """
+
+    mode: Literal["ovs", "routed"] = "ovs"
     socket: str = "/run/docker/plugins/fairlead.sock"
     state_dir: str = "/var/lib/fairlead"
     host: str = ""
@@ -37,6 +41,12 @@ class OvsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bridge: str = "br-int"
     timeout: float = 5.0
     wiring_timeout: float = 10.0
+
+
+class FlannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where `fairlead flannel` finds the agent."""
+
+    socket: str = "/run/fairlead/flannel.sock"
 
 
 class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent: AgentSettings = AgentSettings()
     ovs: OvsSettings = OvsSettings()
     pool: PoolSettings = PoolSettings()
+    flannel: FlannelSettings = FlannelSettings()
     log: LogSettings = LogSettings()
 
 

@@ -1,7 +1,7 @@
 """rtnetlink for veth pairs: the messages, their coding and the exchange, and nothing of what they are for.
 
-The coding is our own, since Fairlead knows four messages and reads eight attributes: a library of the whole of
-rtnetlink costs 14 MB in every agent, and the coding took longer than the kernel's work (ADR 2, ADR 5).
+The coding is our own, since Fairlead knows few messages and attributes: a library of the whole of rtnetlink costs
+14 MB in every agent, and the coding took longer than the kernel's work (ADR 2, ADR 5). Routes are in `netlink_routes`.
 
 The socket is opened for each exchange in the calling thread's network namespace. That makes an exchange safe from any
 thread and leaves nothing open.
@@ -25,14 +25,15 @@ _TIMEOUT_S = 10.0  # an answer takes microseconds; this only bounds a kernel tha
 # linux/netlink.h
 _SOL_NETLINK, _NETLINK_EXT_ACK = 270, 11  # send the reason in words with a refusal
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_NLM_F_REQUEST, _NLM_F_MULTI, _NLM_F_ACK = 0x1, 0x2, 0x4
-_NLM_F_EXCL, _NLM_F_CREATE, _NLM_F_DUMP = 0x200, 0x400, 0x300
-_NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200  # of an answer: the request's body is left out; attributes follow
+NLM_F_REQUEST, _NLM_F_MULTI, NLM_F_ACK = 0x1, 0x2, 0x4
+_NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x200, 0x400, 0x300
+_NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200  # of an answer: the request's body is left out; attributes follow
 _NLMSGERR_ATTR_MSG = 1
 _ATTRIBUTE_TYPE = 0x3FFF  # the two bits above are flags
 
 # linux/rtnetlink.h
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_NEWROUTE = 20, 24
 _RTEXT_FILTER_SKIP_STATS = 1 << 3
 
 # linux/if.h, linux/if_link.h, linux/veth.h
@@ -79,33 +80,43 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the kernel said to one message: links, or an errno with its words."""
+    """What the kernel said to one message: links, objects of other kinds as they are written, or an errno in words."""
 
     links: tuple[Link, ...] = ()
     error: int = 0
     reason: str = ""
+    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message of the kernel's. last: nothing more comes to the request of that sequence number."""
+    """One message of the kernel's. last: nothing more comes to the request of that sequence number.
+
+    other: the body of a route's or an address's message.
+    """
 
     sequence: int
     last: bool
     link: Link | None = None
     error: int = 0
     reason: str = ""
+    other: bytes = b""
 
 
 def get_link(name: str) -> Message:
     """Ask for one device by name; answered with ENODEV where there is none."""
     # No NLM_F_ACK: the device or the refusal is answer enough.
-    return Message(_RTM_GETLINK, _NLM_F_REQUEST, _device() + _text(_IFLA_IFNAME, name) + _NO_STATISTICS)
+    return Message(_RTM_GETLINK, NLM_F_REQUEST, _device() + _text(_IFLA_IFNAME, name) + _NO_STATISTICS)
+
+
+def get_link_at(index: int) -> Message:
+    """Ask for one device by its index; answered with ENODEV where there is none."""
+    return Message(_RTM_GETLINK, NLM_F_REQUEST, _device(index=index) + _NO_STATISTICS)
 
 
 def dump_veths() -> Message:
     """Ask for every veth of the namespace."""
-    return Message(_RTM_GETLINK, _NLM_F_REQUEST | _NLM_F_DUMP, _device() + _NO_STATISTICS + _info(_VETH))
+    return Message(_RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, _device() + _NO_STATISTICS + _info(_VETH))
 
 
 def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
@@ -114,10 +125,10 @@ def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
     peer_mac as in Attachment, six bytes in hexadecimal.
     """
     size = _number(_IFLA_MTU, mtu) if mtu else b""
-    mac = _attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", "")))
-    other = _attribute(_VETH_INFO_PEER, _device() + _text(_IFLA_IFNAME, peer) + mac + size)
-    body = _device() + _text(_IFLA_IFNAME, name) + size + _info(_VETH + _attribute(_IFLA_INFO_DATA, other))
-    return Message(_RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE | _NLM_F_EXCL, body)
+    mac = attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", "")))
+    other = attribute(_VETH_INFO_PEER, _device() + _text(_IFLA_IFNAME, peer) + mac + size)
+    body = _device() + _text(_IFLA_IFNAME, name) + size + _info(_VETH + attribute(_IFLA_INFO_DATA, other))
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL, body)
 
 
 def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Message:
@@ -127,22 +138,22 @@ def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Message:
         body += _text(_IFLA_IFALIAS, alias)
     if mtu:
         body += _number(_IFLA_MTU, mtu)
-    return Message(_RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, body)
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
 
 
 def delete_link(index: int) -> Message:
     """Delete a device; a veth takes its other end with it, in whatever namespace that is."""
-    return Message(_RTM_DELLINK, _NLM_F_REQUEST | _NLM_F_ACK, _device(index=index))
+    return Message(_RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, _device(index=index))
 
 
 def set_group(index: int, group: int) -> Message:
     """Put a device into a group, of which a device is in one at a time."""
-    return Message(_RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, _device(index=index) + _number(_IFLA_GROUP, group))
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, _device(index=index) + _number(_IFLA_GROUP, group))
 
 
 def delete_group(group: int) -> Message:
     """Delete all devices of a group, not 0, waiting once for the kernel's readers; ENODEV where there are none."""
-    return Message(_RTM_DELLINK, _NLM_F_REQUEST | _NLM_F_ACK, _device() + _number(_IFLA_GROUP, group))
+    return Message(_RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, _device() + _number(_IFLA_GROUP, group))
 
 
 def exchange(messages: Sequence[Message]) -> list[Answer]:
@@ -155,6 +166,7 @@ def exchange(messages: Sequence[Message]) -> list[Answer]:
     """
     data = encode(messages)
     links: dict[int, list[Link]] = {sequence: [] for sequence in range(1, len(messages) + 1)}
+    others: dict[int, list[bytes]] = {sequence: [] for sequence in links}
     last: dict[int, Reply] = {}
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
@@ -168,11 +180,13 @@ def exchange(messages: Sequence[Message]) -> list[Answer]:
                         continue
                     if reply.link is not None:
                         links[reply.sequence].append(reply.link)
+                    if reply.other:
+                        others[reply.sequence].append(reply.other)
                     if reply.last:
                         last[reply.sequence] = reply
     except OSError as error:
         raise DataplaneError(f"the kernel does not answer over rtnetlink: {error.strerror or error}") from error
-    return [Answer(tuple(links[n]), last[n].error, last[n].reason) for n in range(1, len(messages) + 1)]
+    return [Answer(tuple(links[n]), last[n].error, last[n].reason, tuple(others[n])) for n in links]
 
 
 def encode(messages: Sequence[Message]) -> bytes:
@@ -193,6 +207,8 @@ def decode(data: bytes) -> list[Reply]:
         for kind, flags, sequence, body in _split(data):
             if kind == _RTM_NEWLINK:
                 replies.append(Reply(sequence, last=not flags & _NLM_F_MULTI, link=_link(body)))
+            elif kind in (RTM_NEWROUTE, RTM_NEWADDR):
+                replies.append(Reply(sequence, last=not flags & _NLM_F_MULTI, other=body))
             elif kind in (_NLMSG_ERROR, _NLMSG_DONE):
                 replies.append(Reply(sequence, True, None, *_refusal(kind, flags, body)))
     except (struct.error, ValueError, OverflowError) as error:
@@ -211,7 +227,8 @@ def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         at += _aligned(length)
 
 
-def _attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
+def read_attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
+    """Read attributes by type, from a place on. Raises ValueError and struct.error where they are in no such form."""
     found = {}
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
@@ -224,11 +241,11 @@ def _attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
 
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = _DEVICE.unpack_from(body)
-    found = _attributes(body, _DEVICE.size)
+    found = read_attributes(body, _DEVICE.size)
     return Link(
         name=_string(found, _IFLA_IFNAME),
         index=index,
-        kind=_string(_attributes(found.get(_IFLA_LINKINFO, b"")), _IFLA_INFO_KIND),
+        kind=_string(read_attributes(found.get(_IFLA_LINKINFO, b"")), _IFLA_INFO_KIND),
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         mtu=_integer(found, _IFLA_MTU),
         up=bool(flags & _IFF_UP),
@@ -246,7 +263,7 @@ def _refusal(kind: int, flags: int, body: bytes) -> tuple[int, str]:
     at = _S32.size
     if kind == _NLMSG_ERROR:  # the request follows, its header at least
         at += _HEADER.size if flags & _NLM_F_CAPPED else _aligned(_HEADER.unpack_from(body, at)[0])
-    words = _string(_attributes(body, at), _NLMSGERR_ATTR_MSG) if flags & _NLM_F_ACK_TLVS else ""
+    words = _string(read_attributes(body, at), _NLMSGERR_ATTR_MSG) if flags & NLM_F_ACK_TLVS else ""
     return -status, words or os.strerror(-status)
 
 
@@ -263,26 +280,27 @@ def _device(*, index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return _DEVICE.pack(socket.AF_UNSPEC, 0, index, flags, change)
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """Write one attribute, padded to four bytes."""
     length = _ATTRIBUTE.size + len(value)
     return _ATTRIBUTE.pack(length, kind) + value + bytes(_aligned(length) - length)
 
 
 def _text(kind: int, text: str) -> bytes:
-    return _attribute(kind, text.encode() + b"\0")
+    return attribute(kind, text.encode() + b"\0")
 
 
 def _number(kind: int, number: int) -> bytes:
-    return _attribute(kind, _U32.pack(number))
+    return attribute(kind, _U32.pack(number))
 
 
 def _info(parts: bytes) -> bytes:
-    return _attribute(_IFLA_LINKINFO, parts)
+    return attribute(_IFLA_LINKINFO, parts)
 
 
 def _aligned(length: int) -> int:
     return (length + 3) & ~3
 
 
-_VETH: Final = _attribute(_IFLA_INFO_KIND, b"veth\0")
+_VETH: Final = attribute(_IFLA_INFO_KIND, b"veth\0")
 _NO_STATISTICS: Final = _number(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)

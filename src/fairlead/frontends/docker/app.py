@@ -11,9 +11,9 @@ import structlog
 from aiohttp import web
 
 from fairlead.frontends.docker import wire
-from fairlead.frontends.docker.errors import status
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.frontends.errors import status
 from fairlead.model.errors import CloudUnavailable, FairleadError, InvalidInput
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,8 @@ from fairlead.engine.allocations import Allocations
 from fairlead.engine.pools import AddressPools
 from fairlead.frontends.docker import wire
 from fairlead.frontends.docker.network_driver import ADDRESS_SPACES
-from fairlead.frontends.docker.options import GATEWAY, REQUEST_TYPE, parse_address, parse_network, pool_reference
+from fairlead.frontends.docker.options import GATEWAY, REQUEST_TYPE, pool_reference
+from fairlead.frontends.text import parse_address, parse_network
 from fairlead.model.errors import InvalidInput
 from fairlead.model.network import IPAddress
 from fairlead.model.records import AddressPool

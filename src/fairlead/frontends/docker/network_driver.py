@@ -6,7 +6,8 @@ from typing import Any
 from fairlead.engine.endpoints import Endpoints
 from fairlead.engine.membership import Memberships, Wish
 from fairlead.frontends.docker import wire
-from fairlead.frontends.docker.options import PORT_MAP, network_options, parse_address, parse_network
+from fairlead.frontends.docker.options import PORT_MAP, network_options
+from fairlead.frontends.text import parse_address, parse_network
 from fairlead.model.errors import InvalidInput, UnsupportedRequest
 from fairlead.model.records import JoinedNetwork
 

@@ -5,11 +5,9 @@ The `neutron.net.*` names are those that users of kuryr-libnetwork know.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from fairlead.model.errors import InvalidInput
-from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.records import NetworkReference
 
 GENERIC = "com.docker.network.generic"
@@ -49,22 +47,6 @@ def network_options(options: Mapping[str, Any] | None) -> NetworkOptions:
 def pool_reference(options: Mapping[str, Any] | None) -> NetworkReference:
     """Read the options of RequestPool. Raises InvalidInput for one that Fairlead does not know."""
     return _reference(_known(options or {}, IPAM_OPTIONS, "--ipam-opt"))
-
-
-def parse_network(text: str) -> IPNetwork:
-    """Read a range in CIDR form. Raises InvalidInput."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError as error:
-        raise InvalidInput(f"{text!r} is not a range", remedy="write it as 10.20.0.0/24 or fd00:20::/64") from error
-
-
-def parse_address(text: str) -> IPAddress:
-    """Read an address, alone or in CIDR form. Raises InvalidInput."""
-    try:
-        return ip_interface(text).ip if "/" in text else ip_address(text)
-    except ValueError as error:
-        raise InvalidInput(f"{text!r} is not an address", remedy="write it as 10.20.0.5 or fd00:20::5") from error
 
 
 def _known(options: Mapping[str, Any], known: tuple[str, ...], flag: str) -> dict[str, str]:

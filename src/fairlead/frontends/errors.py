@@ -1,4 +1,4 @@
-"""Our errors in libnetwork's protocol: a status, and the line that the docker user reads."""
+"""Our errors as HTTP statuses; the line beside them is what the user reads."""
 
 from fairlead.model.errors import Conflict, Denied, Exhausted, FairleadError, InvalidInput, NotFound, Unavailable
 
@@ -13,5 +13,5 @@ _STATUS: tuple[tuple[type[FairleadError], int], ...] = (
 
 
 def status(error: FairleadError) -> int:
-    """Return the HTTP status of an error. dockerd only tells 200 from others; the log's readers see more."""
+    """Return the HTTP status of an error. Clients tell 200 from others; the log's readers see more."""
     return next((code for kind, code in _STATUS if isinstance(error, kind)), 500)

@@ -1,0 +1,1 @@
+"""Routed mode: a node holds a part of a network's range, and Neutron and the kernel route it there."""

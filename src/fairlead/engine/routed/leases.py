@@ -1,0 +1,90 @@
+"""Leases as flannel tells of them: taken down at once, and carried out by the reconciler, which is woken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from fairlead.engine.routed.node import RoutedNode
+from fairlead.model.errors import InvalidInput
+from fairlead.model.network import IPAddress, IPNetwork
+from fairlead.model.records import Lease
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """What flannel's commands call. Each returns when the node's store has it."""
+
+    node: RoutedNode
+    wake: Callable[[], None]
+
+    async def identify(self) -> str:
+        """Return the id of this node's port, by which the other nodes find it in Neutron.
+
+        Raises NotFound, and what NetworkService raises.
+        """
+        port = await self.node.port()
+        if not port.port_security:
+            log.info("this node's port has no port security: it needs no address pairs", port=port.id)
+        return port.id
+
+    def hold(
+        self, parts: tuple[IPNetwork, ...], addresses: tuple[IPAddress, ...], ranges: tuple[IPNetwork, ...]
+    ) -> Lease:
+        """Take down that this node holds a lease. Raises InvalidInput where a part is outside of all ranges."""
+        for part in parts:
+            if not any(_within(part, one) for one in ranges):
+                raise InvalidInput(
+                    f"the subnet {part} is outside of the flannel network ({', '.join(map(str, ranges))})",
+                    remedy="run post-startup as flanneld does, with --ipv6-network where the network has IPv6",
+                )
+        lease = Lease(
+            id=str(parts[0]), parts=parts, addresses=addresses, since=self.node.clock.now(), own=True, ranges=ranges
+        )
+        for other in self.node.own():
+            if other.id != lease.id:
+                self._end(other)
+        known = self.node.store.get(Lease, lease.id)
+        if known and known.own and not known.ended:
+            lease = replace(lease, port_id=known.port_id, routed=known.routed, since=known.since)
+        self._put(lease)
+        return lease
+
+    def add_peer(self, part: IPNetwork, address: IPAddress, port_id: str) -> Lease:
+        """Take down another node's lease, in the place of an earlier one of the same subnet."""
+        lease = Lease(id=str(part), parts=(part,), addresses=(address,), since=self.node.clock.now(), port_id=port_id)
+        known = self.node.store.get(Lease, lease.id)
+        if known and not known.ended and (known.address(address.version), known.port_id) == (address, port_id):
+            return known  # flanneld tells of all leases anew whenever it starts
+        self._put(lease)
+        return lease
+
+    def end_peer(self, part: IPNetwork, address: IPAddress, port_id: str) -> None:
+        """Take down that another node's lease has ended; one that a third node has by now stays."""
+        lease = self.node.store.get(Lease, str(part))
+        if lease is None:
+            lease = Lease(str(part), (part,), (address,), self.node.clock.now(), port_id=port_id)
+        elif lease.own or address not in lease.addresses:
+            return
+        self._end(lease)
+
+    def leave(self) -> None:
+        """Give this node's own leases up: nothing of them is to be left in Neutron, nor of the others' here."""
+        for lease in self.node.own():
+            self._end(lease)
+        for lease in self.node.peers():
+            self.node.store.delete(Lease, lease.id)
+        self.wake()
+
+    def _end(self, lease: Lease) -> None:
+        self._put(replace(lease, ended=True, since=self.node.clock.now()))
+
+    def _put(self, lease: Lease) -> None:
+        self.node.store.put(lease)
+        self.wake()
+
+
+def _within(part: IPNetwork, whole: IPNetwork) -> bool:
+    return part.version == whole.version and part.subnet_of(whole)  # type: ignore[arg-type]  # of one version by now

@@ -1,0 +1,46 @@
+"""What the use cases of routed mode work with."""
+
+from dataclasses import dataclass
+
+from fairlead.model.errors import NotFound
+from fairlead.model.network import Port
+from fairlead.model.records import Lease
+from fairlead.ports.clock import Clock
+from fairlead.ports.network_service import NetworkService
+from fairlead.ports.routing import Nic, Routing
+from fairlead.ports.store import LeaseStore
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedNode:
+    """A node whose NIC is a Neutron port."""
+
+    network_service: NetworkService
+    routing: Routing
+    store: LeaseStore
+    clock: Clock
+
+    def own(self) -> list[Lease]:
+        """List the leases that this node holds."""
+        return [lease for lease in self.store.all(Lease) if lease.own and not lease.ended]
+
+    def peers(self) -> list[Lease]:
+        """List the other nodes' leases."""
+        return [lease for lease in self.store.all(Lease) if not lease.own and not lease.ended]
+
+    async def port(self) -> Port:
+        """Return this node's own port, known by its NIC's MAC. Raises NotFound, and what NetworkService raises."""
+        nic = await self.routing.nic()
+        ports = await self.network_service.find_ports(mac=nic.mac)
+        mine = [port for port in ports if _has_address_of(port, nic)]
+        if not mine:
+            raise NotFound(
+                f"no port of this project has the MAC {nic.mac} of {nic.name}",
+                remedy="routed mode is for Nova instances; give the agent credentials of the instance's own project",
+            )
+        return mine[0]
+
+
+def _has_address_of(port: Port, nic: Nic) -> bool:
+    addresses = {one.ip for one in nic.addresses}
+    return any(fixed.address in addresses for fixed in port.fixed_ips)

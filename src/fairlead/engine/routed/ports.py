@@ -1,0 +1,126 @@
+"""Address pairs and the security group on a node's port: what lets its part of the range through port security.
+
+A port's pairs and groups are lists that a change replaces whole, so each change is made to the revision that was read.
+Pairs have no tags: those within the flannel network's ranges are Fairlead's on this port, all others are left alone.
+"""
+
+import structlog
+
+from fairlead.engine.names import OWNED
+from fairlead.engine.routed.node import RoutedNode
+from fairlead.model.errors import Conflict, NotFound, StillInUse
+from fairlead.model.network import AddressPair, IPNetwork, NewSecurityGroup, Port, PortChange
+from fairlead.model.records import Lease
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
+"""How often a port that changes under our hands is looked at again."""
+
+
+def group_name(ranges: tuple[IPNetwork, ...]) -> str:
+    """Name the group that lets a flannel network's packets in."""
+    return f"fairlead-{'-'.join(map(str, ranges))}"
+
+
+async def open_port(node: RoutedNode, lease: Lease) -> Port:
+    """Bring pairs and group of the lease's port to what it needs; return the port.
+
+    Raises NotFound where the port is gone, Conflict where it changes all the time, and what NetworkService raises.
+    """
+    group_id = ""
+    for _ in range(_ATTEMPTS):
+        port = await _find(node, lease)
+        if not port.port_security:
+            return port
+        pairs = tuple(AddressPair(part) for part in lease.parts)
+        foreign = tuple(pair for pair in port.address_pairs if not is_within(pair.cidr, lease.ranges))
+        missing = {pair.cidr for pair in pairs} ^ {
+            pair.cidr for pair in port.address_pairs if is_within(pair.cidr, lease.ranges)
+        }
+        group_id = group_id or await _group(node, lease.ranges)
+        if not missing and group_id in port.security_group_ids:
+            return port
+        groups = port.security_group_ids
+        change = PortChange(
+            address_pairs=(*foreign, *pairs) if missing else None,
+            security_group_ids=None if group_id in groups else (*groups, group_id),
+        )
+        try:
+            changed = await node.network_service.update_port(port.id, change, revision=port.revision)
+        except Conflict:
+            continue
+        log.info("opened this node's port", port=port.id, subnets=[str(part) for part in lease.parts])
+        return changed
+    raise Conflict(f"port {lease.port_id} changes all the time", remedy="see who else changes it")
+
+
+async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwork] = frozenset()) -> None:
+    """Take the pairs of an ended lease off its port, and the group where the port is this node's own.
+
+    keep: subnets that the port's node holds by another lease. Raises Conflict, and what NetworkService raises.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            port = await _find(node, lease)
+        except NotFound:
+            return
+        going = set(lease.parts) - keep
+        pairs = tuple(pair for pair in port.address_pairs if pair.cidr not in going)
+        group_ids: set[str] = set()
+        if lease.own and not keep:
+            found = await node.network_service.find_security_groups_by_tag(OWNED, name=group_name(lease.ranges))
+            group_ids = {group.id for group in found} & set(port.security_group_ids)
+        if len(pairs) == len(port.address_pairs) and not group_ids:
+            break
+        groups = tuple(one for one in port.security_group_ids if one not in group_ids) if group_ids else None
+        change = PortChange(address_pairs=pairs, security_group_ids=groups)
+        try:
+            await node.network_service.update_port(port.id, change, revision=port.revision)
+        except Conflict:
+            continue
+        log.info("closed a port", port=port.id, subnets=[str(part) for part in going])
+        break
+    if lease.own and not keep:
+        await _drop_group(node, lease.ranges)
+
+
+def is_within(cidr: IPNetwork, ranges: tuple[IPNetwork, ...]) -> bool:
+    """Say whether a range is part of one of several."""
+    return any(cidr.version == one.version and cidr.subnet_of(one) for one in ranges)  # type: ignore[arg-type]  # so
+
+
+async def _find(node: RoutedNode, lease: Lease) -> Port:
+    found = await node.network_service.find_ports(port_id=lease.port_id) if lease.port_id else []
+    if not found:
+        raise NotFound(f"port {lease.port_id or 'of a lease'} is gone from Neutron", remedy="restart flanneld")
+    return found[0]
+
+
+async def _group(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> str:
+    """Return the project's group for these ranges; of several that nodes made at once the first in order stays."""
+    service, name = node.network_service, group_name(ranges)
+    found = await service.find_security_groups_by_tag(OWNED, name=name)
+    if found:
+        return min(group.id for group in found)
+    made = await service.create_security_group(
+        NewSecurityGroup(
+            name=name,
+            description="Lets the containers of a flannel network in",
+            tags=frozenset({OWNED}),
+            ingress=ranges,
+        )
+    )
+    first = min(group.id for group in await service.find_security_groups_by_tag(OWNED, name=name))
+    if first != made.id:
+        await service.delete_security_group(made.id)
+    return first
+
+
+async def _drop_group(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> None:
+    """Delete the group, unless another node's port has it."""
+    for group in await node.network_service.find_security_groups_by_tag(OWNED, name=group_name(ranges)):
+        try:
+            await node.network_service.delete_security_group(group.id)
+        except StillInUse:
+            continue

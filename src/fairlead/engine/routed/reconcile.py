@@ -1,0 +1,180 @@
+"""Keeps kernel and Neutron as the leases want them: at once when a lease changes, and from time to time in any case.
+
+The kernel's routes are looked at every two seconds and need no cloud. Neutron is asked one question every fifteen, by a
+node at rest; a failure slows that down (`Pace`), and is said once.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+
+import structlog
+
+from fairlead.engine.bell import Bell
+from fairlead.engine.pace import Pace
+from fairlead.engine.routed.node import RoutedNode
+from fairlead.engine.routed.ports import close_port, is_within, open_port
+from fairlead.engine.routed.routers import route_lease, unroute_lease
+from fairlead.model.errors import CloudUnavailable, FairleadError, NotFound
+from fairlead.model.network import IPAddress, IPNetwork, Port
+from fairlead.model.records import Lease
+from fairlead.ports.routing import Nic
+
+log = structlog.get_logger(__name__)
+
+KERNEL_EVERY = 2.0
+CLOUD_EVERY = 15.0
+"""Seconds between two looks; the second up to half as long again, so that nodes do not look together."""
+
+LEARN_EVERY = 3.0
+"""Seconds after which a peer whose IPv6 part was not in Neutron yet is looked for again."""
+
+LAST_RITES = 20.0
+"""Seconds over which the nodes spread the removal of what an ended lease left: the first one does it for all."""
+
+
+class Reconciler:
+    """The background of routed mode. random gives numbers from 0 up to 1.
+
+    trouble: what keeps it from bringing things about, by what it was about; empty where all is well.
+    """
+
+    def __init__(self, node: RoutedNode, *, random: Callable[[], float]) -> None:
+        self._node = node
+        self._random = random
+        self._kernel_at = self._cloud_at = 0.0
+        self.bell = Bell()
+        self.pace = Pace(random)
+        self.trouble: dict[str, str] = {}
+
+    def wake(self) -> None:
+        """Look at everything at once: a lease has changed."""
+        self._kernel_at = self._cloud_at = 0.0
+        self.bell.ring()
+
+    async def step(self) -> bool:
+        """Do what is due; says that nothing more is."""
+        self.bell.hush()
+        now = self._node.clock.now()
+        if now >= self._kernel_at:
+            self._kernel_at = now + KERNEL_EVERY
+            await self._try("routes", self.reconcile_kernel())
+        if now >= max(self._cloud_at, self.pace.not_before):
+            self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
+            await self._cloud(now)
+        return False
+
+    async def reconcile_kernel(self) -> None:
+        """Route the peers that are on this node's own link; the others' way is the router's.
+
+        Raises NotFound, Conflict, DataplaneError; every route is tried.
+        """
+        nic = await self._node.routing.nic()
+        wanted = dict(_hops(self._node.peers(), nic))
+        have = await self._node.routing.routes()
+        for destination in have.keys() - wanted.keys():
+            await self._node.routing.remove(destination)
+            log.info("removed a route", destination=str(destination))
+        refused: list[FairleadError] = []
+        for destination, nexthop in wanted.items():
+            if have.get(destination) == nexthop:
+                continue
+            try:
+                await self._node.routing.put(destination, nexthop)
+                log.info("made a route", destination=str(destination), nexthop=str(nexthop))
+            except FairleadError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
+
+    async def _cloud(self, now: float) -> None:
+        for lease in self._node.own():
+            await self._try(f"lease {lease.id}", self._reconcile_own(lease), cloud=True)
+        await self._try("peers", self._learn_peers(), cloud=True)
+        for lease in [one for one in self._node.store.all(Lease) if one.ended]:
+            if lease.own or now >= lease.since + LAST_RITES * self._random():
+                await self._try(f"lease {lease.id}", self._bury(lease), cloud=True)
+            else:
+                self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
+
+    async def _reconcile_own(self, lease: Lease) -> None:
+        if not lease.port_id:
+            lease = replace(lease, port_id=(await self._node.port()).id)
+            self._node.store.put(lease)
+        try:
+            port = await open_port(self._node, lease)
+        except NotFound:
+            # The node was given another NIC: the next look finds that one.
+            self._node.store.put(replace(lease, port_id=""))
+            raise
+        far = await self._is_any_far()
+        if far or lease.routed:
+            if not lease.routed:
+                self._node.store.put(replace(lease, routed=True))
+            await (route_lease if far else unroute_lease)(self._node, lease, port)
+            if not far:
+                self._node.store.put(replace(lease, routed=False))
+
+    async def _is_any_far(self) -> bool:
+        nic = await self._node.routing.nic()
+        return any(not nic.reaches(address) for peer in self._node.peers() for address in peer.addresses)
+
+    async def _learn_peers(self) -> None:
+        """Find the IPv6 part and address of peers, which flannel does not tell, on their ports in Neutron."""
+        ranges = tuple(one for lease in self._node.own() for one in lease.ranges if one.version == 6)
+        unknown = [peer for peer in self._node.peers() if ranges and peer.port_id and not peer.part(6)]
+        if not unknown:
+            return
+        own = await self._node.network_service.find_ports(port_id=self._node.own()[0].port_id)
+        shared = next((port.security_group_ids for port in own), ())
+        ports = {port.id: port for port in await self._node.network_service.find_ports(security_group_ids=shared)}
+        for peer in unknown:
+            port = ports.get(peer.port_id)
+            if port and (part := _part_of(port, ranges)):
+                addresses = (*peer.addresses, *(one for one in _addresses(port) if one.version == 6))
+                self._node.store.put(replace(peer, parts=(*peer.parts, part), addresses=addresses))
+                self._kernel_at = 0.0
+        if any(not peer.part(6) for peer in self._node.peers() if peer.port_id):
+            self._cloud_at = min(self._cloud_at, self._node.clock.now() + LEARN_EVERY)
+        self.bell.ring()
+
+    async def _bury(self, lease: Lease) -> None:
+        """Remove what an ended lease left in Neutron: its pairs, and its routes."""
+        current = [one for one in self._node.store.all(Lease) if not one.ended and one.port_id == lease.port_id]
+        keep = frozenset(part for one in current if lease.port_id for part in one.parts)
+        port = await self._node.port()
+        await unroute_lease(self._node, lease, port)
+        await close_port(self._node, lease, keep=keep)
+        self._node.store.delete(Lease, lease.id)
+        log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)
+
+    async def _try(self, what: str, work: Coroutine[None, None, None], *, cloud: bool = False) -> None:
+        try:
+            await work
+        except FairleadError as error:
+            now = self._node.clock.now()
+            if cloud:
+                self.pace.failed(now, error.retry_after if isinstance(error, CloudUnavailable) else None)
+            if self.trouble.get(what) != str(error):
+                log.warning(f"{what}: not as wanted yet", error=str(error))
+            self.trouble[what] = str(error)
+        else:
+            if cloud:
+                self.pace.succeeded(self._node.clock.now(), 0.0)
+            if self.trouble.pop(what, None):
+                log.info(f"{what}: as wanted again")
+
+
+def _hops(peers: list[Lease], nic: Nic) -> Iterator[tuple[IPNetwork, IPAddress]]:
+    for peer in peers:
+        for part in peer.parts:
+            address = peer.address(part.version)
+            if address and nic.reaches(address):
+                yield part, address
+
+
+def _part_of(port: Port, ranges: tuple[IPNetwork, ...]) -> IPNetwork | None:
+    return next((pair.cidr for pair in port.address_pairs if is_within(pair.cidr, ranges)), None)
+
+
+def _addresses(port: Port) -> tuple[IPAddress, ...]:
+    return tuple(fixed.address for fixed in port.fixed_ips if fixed.address is not None)
