@@ -68,7 +68,7 @@ class SimulatedNeutron:
 
         return await self._request("POST ports", self.costs.create * len(new), make, patience=self.create_patience)
 
-    async def update_port(self, port_id: str, change: PortChange) -> Port:
+    async def update_port(self, port_id: str, change: PortChange, *, revision: int | None = None) -> Port:
         """Change nothing, at the cost of a change."""
         return await self._request("PUT port", self.costs.update, lambda: self.ports[port_id])
 
@@ -77,7 +77,13 @@ class SimulatedNeutron:
         await self._request("DELETE port", self.costs.delete, lambda: self.ports.pop(port_id, None))
 
     async def find_ports(
-        self, *, network_id: str = "", device_id: str = "", mac: str = "", tags: Collection[str] = ()
+        self,
+        *,
+        port_id: str = "",
+        network_id: str = "",
+        device_id: str = "",
+        mac: str = "",
+        tags: Collection[str] = (),
     ) -> list[Port]:
         """List the ports of a device."""
         return await self._request(

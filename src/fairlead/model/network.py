@@ -43,7 +43,7 @@ class AddressRange:
 
 @dataclass(frozen=True, slots=True)
 class HostRoute:
-    """A route that a subnet gives to its hosts (`host_routes`)."""
+    """A route to a range by way of a neighbour: a subnet's `host_routes`, a router's `routes`."""
 
     destination: IPNetwork
     nexthop: IPAddress
@@ -72,8 +72,24 @@ class FixedIP:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressPair:
+    """A range that port security lets through a port beside its own addresses (`allowed_address_pairs`).
+
+    mac empty: the port's own. written: the range as the cloud has it, where that is spelt otherwise than cidr; it is
+    sent back as it came, because whoever else set the pair may look for their own spelling.
+    """
+
+    cidr: IPNetwork
+    mac: str = ""
+    written: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
-    """A port. host is empty where it is unbound or these credentials can't see it."""
+    """A port. host is empty where it is unbound or these credentials can't see it.
+
+    address_pairs are empty and port_security is True where the cloud does not have these extensions.
+    """
 
     id: str
     network_id: str
@@ -88,14 +104,44 @@ class Port:
     tags: frozenset[str] = frozenset()
     revision: int = 0
     description: str = ""
+    address_pairs: tuple[AddressPair, ...] = ()
+    port_security: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityGroup:
-    """A security group, by id and name."""
+    """A security group, by id and name.
+
+    tags and ingress are known of those that find_owned_security_groups and create_security_group give. ingress: the
+    ranges that everything may come in from; rules that let in less, or members of a group, are not among them.
+    """
 
     id: str
     name: str
+    tags: frozenset[str] = frozenset()
+    ingress: frozenset[IPNetwork] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecurityGroup:
+    """A security group to make: it lets everything in that comes from the ranges of ingress, and everything out.
+
+    What it lets out is Neutron's own default for new groups, which an operator may have changed.
+    """
+
+    name: str
+    description: str = ""
+    tags: frozenset[str] = frozenset()
+    ingress: tuple[IPNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A router with its extra routes, in no particular order. Two to one destination share its packets (ECMP)."""
+
+    id: str
+    name: str
+    routes: tuple[HostRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +189,14 @@ class NewPort:
 
 @dataclass(frozen=True, slots=True)
 class PortChange:
-    """What to change of a port; None leaves as it is."""
+    """What to change of a port; None leaves as it is. A list replaces the whole list."""
 
     name: str | None = None
     device_id: str | None = None
     fixed_ips: tuple[FixedIP, ...] | None = None
     description: str | None = None
+    address_pairs: tuple[AddressPair, ...] | None = None
+    security_group_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

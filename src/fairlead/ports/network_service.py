@@ -5,21 +5,24 @@ from typing import Protocol
 
 from fairlead.model.network import (
     CloudView,
+    HostRoute,
     IPNetwork,
     Network,
     NewNetwork,
     NewPort,
+    NewSecurityGroup,
     NewSubnet,
     Port,
     PortChange,
     Room,
+    Router,
     SecurityGroup,
     Subnet,
 )
 
 
 class NetworkService(Protocol):
-    """Networks, subnets and ports of one project.
+    """Networks, subnets, ports, security groups and routers of one project.
 
     Every call raises CloudUnavailable (no answer in bounded time, or 5xx), AuthenticationFailed or PermissionDenied;
     what it raises beyond these is said with it. Deletions are idempotent: what is not there is deleted.
@@ -77,7 +80,13 @@ class NetworkService(Protocol):
         ...
 
     async def find_ports(
-        self, *, network_id: str = "", device_id: str = "", mac: str = "", tags: Collection[str] = ()
+        self,
+        *,
+        port_id: str = "",
+        network_id: str = "",
+        device_id: str = "",
+        mac: str = "",
+        tags: Collection[str] = (),
     ) -> list[Port]:
         """List the ports that match all that is given."""
         ...
@@ -101,8 +110,12 @@ class NetworkService(Protocol):
         """
         ...
 
-    async def update_port(self, port_id: str, change: PortChange) -> Port:
-        """Change a port. Raises NotFound, AddressInUse, InvalidInput."""
+    async def update_port(self, port_id: str, change: PortChange, *, revision: int | None = None) -> Port:
+        """Change a port; revision: only if it is still at this revision (RFC 9110 If-Match).
+
+        Raises NotFound (port, group), AddressInUse, InvalidInput, Conflict where it is not at this revision or has
+        no port security to pair addresses with, QuotaExceeded for more address pairs than a port may have.
+        """
         ...
 
     async def delete_port(self, port_id: str) -> None:
@@ -111,4 +124,33 @@ class NetworkService(Protocol):
 
     async def find_security_groups(self, names: Collection[str]) -> list[SecurityGroup]:
         """List the security groups whose name or id is among names."""
+        ...
+
+    async def find_owned_security_groups(self, *, name: str = "", tags: Collection[str] = ()) -> list[SecurityGroup]:
+        """List this project's security groups that match all that is given, oldest first, with tags and ingress."""
+        ...
+
+    async def create_security_group(self, new: NewSecurityGroup) -> SecurityGroup:
+        """Make a security group; what has its tags has its rules. Raises QuotaExceeded."""
+        ...
+
+    async def delete_security_group(self, group_id: str) -> None:
+        """Delete a security group with its rules. Raises StillInUse where a port has it."""
+        ...
+
+    async def find_routers(self, subnet_ids: Collection[str]) -> list[Router]:
+        """List this project's routers that have an interface on any of these subnets."""
+        ...
+
+    async def add_routes(self, router_id: str, routes: Collection[HostRoute]) -> Router:
+        """Give a router routes beside those it has, atomically: all or none, and no others are touched.
+
+        What it has already it keeps. The same destination by another next hop is added, not replaced: remove first.
+        Raises NotFound (router), QuotaExceeded (more routes than a router may have), InvalidInput (a next hop that is
+        on none of the router's subnets, or its own), UnsupportedRequest (Neutron before 2019's Train).
+        """
+        ...
+
+    async def remove_routes(self, router_id: str, routes: Collection[HostRoute]) -> Router:
+        """Take routes off a router, atomically; fine where they are not there. Raises as add_routes does."""
         ...

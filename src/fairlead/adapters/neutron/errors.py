@@ -79,6 +79,7 @@ _BY_KIND: dict[str, tuple[type[FairleadError], str]] = {
     "NetworkInUse": (StillInUse, "remove what is on it first; see `openstack port list --network`"),
     "SubnetInUse": (StillInUse, "remove what has an address of it first; see `openstack port list`"),
     "PortInUse": (StillInUse, "detach the device from the port first"),
+    "SecurityGroupInUse": (StillInUse, "take it off the ports first; see `openstack port list --security-group`"),
     "GatewayConflictWithAllocationPools": (InvalidInput, "leave the gateway out of the allocation pools"),
     "OverlappingAllocationPools": (InvalidInput, "give allocation pools that do not overlap"),
     "InvalidIpForNetwork": (InvalidInput, "choose an address of the subnet's range"),
@@ -86,6 +87,11 @@ _BY_KIND: dict[str, tuple[type[FairleadError], str]] = {
     "OutOfBoundsAllocationPool": (InvalidInput, "choose allocation pools within the subnet's range"),
     "NoNetworkAvailable": (Exhausted, "ask the operator for more segments (VLAN or tunnel ids)"),
     "HostMacAddressGenerationFailure": (Exhausted, "try again, or ask the operator about base_mac"),
+    "AddressPairAndPortSecurityRequired": (Conflict, "a port without port security needs no address pairs"),
+    "AllowedAddressPairExhausted": (
+        QuotaExceeded,
+        "remove pairs that are not needed, or ask the operator to raise max_allowed_address_pair in neutron.conf",
+    ),
     "RevisionNumberConstraintFailed": (Conflict, "look at it again: someone has changed it"),
 }
 

@@ -1,9 +1,10 @@
 """What every collection of Neutron's has in common: lists in pages, creations under quota, tags, deletions."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 from yarl import URL
@@ -47,11 +48,11 @@ class Resources:
             return await self._client.exchange("POST", path, body=body, extra_time=extra_time)
         except AnswerError as answer:
             if answer.over_quota:
-                raise errors.over_quota(answer, await self._limits()) from answer
+                raise errors.over_quota(answer, await self.limits()) from answer
             raise errors.translate(answer) from answer
 
-    async def _limits(self) -> Mapping[str, int]:
-        """Read the project's quota, which is worth one more request; nothing where that fails."""
+    async def limits(self) -> Mapping[str, int]:
+        """Read the project's quota, for an error's text: worth one more request; nothing where that fails."""
         try:
             project_id = (await self._client.token()).project_id
             return wire.read_quota(await self._client.call("GET", f"/quotas/{project_id}"))
@@ -60,9 +61,8 @@ class Resources:
 
     async def delete(self, path: str, *, revision: int | None = None) -> None:
         """Delete something, or find it gone; revision: only if it is still at this one."""
-        headers = {} if revision is None else {"If-Match": f"revision_number={revision}"}
         with suppress(NotFound):
-            await self._client.call("DELETE", path, headers=headers)
+            await self._client.call("DELETE", path, headers=if_match(revision))
 
     async def put_tags(self, collection: str, resource_id: str, tags: frozenset[str]) -> None:
         """Give something these tags and no others."""
@@ -75,6 +75,21 @@ class Resources:
     async def _undo(self, path: str) -> None:
         with suppress(FairleadError):
             await self._client.call("DELETE", path)
+
+
+def segment(text: str) -> str:
+    """Percent-encode what is to be one segment of a path."""
+    return quote(text, safe="")
+
+
+def query(*, tags: Collection[str] = (), **filters: str) -> list[tuple[str, str]]:
+    """Write a list's filters, without the empty ones; tags: all of them must be there."""
+    return [(name, value) for name, value in {**filters, "tags": ",".join(sorted(tags))}.items() if value]
+
+
+def if_match(revision: int | None) -> dict[str, str]:
+    """Give the header by which a request counts only at this revision; None: at any."""
+    return {} if revision is None else {"If-Match": f"revision_number={revision}"}
 
 
 def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:

@@ -1,47 +1,41 @@
 """Neutron as the engine's NetworkService."""
 
 import asyncio
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 from fairlead.adapters.neutron import binding_probe, wire
-from fairlead.adapters.neutron.client import (
-    CONNECT_TIMEOUT,
-    TOTAL_TIMEOUT,
-    NeutronClient,
-    OnCall,
-    Query,
-    new_request_id,
-)
+from fairlead.adapters.neutron.client import CONNECT_TIMEOUT, TOTAL_TIMEOUT, NeutronClient, OnCall, new_request_id
 from fairlead.adapters.neutron.credentials import CloudConfig
-from fairlead.adapters.neutron.resources import Resources, read_one, read_several
+from fairlead.adapters.neutron.groups import SecurityGroups
+from fairlead.adapters.neutron.resources import Resources, if_match, query, read_one, read_several, segment
 from fairlead.adapters.neutron.room import RoomGauge
+from fairlead.adapters.neutron.routers import Routers
 from fairlead.model.errors import CloudUnavailable, InvalidInput, NotFound
 from fairlead.model.network import (
     CloudView,
+    HostRoute,
     IPNetwork,
     Network,
     NewNetwork,
     NewPort,
+    NewSecurityGroup,
     NewSubnet,
     Port,
     PortChange,
     Room,
+    Router,
     SecurityGroup,
     Subnet,
 )
-
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 # A real Neutron takes a quarter to half a second for each port of a bulk.
 _SECONDS_A_PORT = 1.0
 
 
 class NeutronService:
-    """The networks, subnets and ports of one project (see ports.network_service.NetworkService).
+    """One project's networks and what is on them (see ports.network_service.NetworkService).
 
     config: the cloud and the credentials. request_id: gives the id that each request carries in
     X-OpenStack-Request-ID. on_call: told of each HTTP exchange: method, path with ids replaced, status (0: none),
@@ -72,6 +66,8 @@ class NeutronService:
         )
         self._resources = Resources(self._client)
         self._room = RoomGauge(self._client, self._resources)
+        self._groups = SecurityGroups(self._client, self._resources)
+        self._routers = Routers(self._client, self._resources, self._known_extensions)
         self._view: CloudView | None = None
         self._view_lock = asyncio.Lock()
         self._extensions: frozenset[str] | None = None
@@ -126,14 +122,14 @@ class NeutronService:
         The roles service and admin see other projects' networks too: those are left out.
         """
         project_id = (await self._client.token()).project_id
-        query = _query(
+        filters = query(
             id=network_id,
             name=name,
             description=description,
-            tags=_tags(tags),
+            tags=tags,
             project_id=project_id if own else "",
         )
-        found = await self._resources.find("networks", wire.NetworkWire, query)
+        found = await self._resources.find("networks", wire.NetworkWire, filters)
         return [item.model() for item in found if item.shared or item.project_id == project_id]
 
     async def create_network(self, new: NewNetwork) -> Network:
@@ -171,14 +167,14 @@ class NeutronService:
     async def _exists(self, network_id: str) -> bool:
         """Tell a network that is gone from trouble: Neutron 29 answers 500 to both where a tag is asked for."""
         try:
-            await self._client.call("GET", f"/networks/{_segment(network_id)}", query=[("fields", "id")])
+            await self._client.call("GET", f"/networks/{segment(network_id)}", query=[("fields", "id")])
         except NotFound:
             return False
         return True
 
     async def delete_network(self, network_id: str, *, revision: int | None = None) -> None:
         """Delete a network with its subnets; revision: only if it is still at this one."""
-        await self._resources.delete(f"/networks/{_segment(network_id)}", revision=revision)
+        await self._resources.delete(f"/networks/{segment(network_id)}", revision=revision)
 
     async def find_subnets(self, network_id: str) -> list[Subnet]:
         """List the subnets of a network."""
@@ -202,20 +198,31 @@ class NeutronService:
 
     async def delete_subnet(self, subnet_id: str) -> None:
         """Delete a subnet."""
-        await self._resources.delete(f"/subnets/{_segment(subnet_id)}")
+        await self._resources.delete(f"/subnets/{segment(subnet_id)}")
 
     async def find_ports(
-        self, *, network_id: str = "", device_id: str = "", mac: str = "", tags: Collection[str] = ()
+        self,
+        *,
+        port_id: str = "",
+        network_id: str = "",
+        device_id: str = "",
+        mac: str = "",
+        tags: Collection[str] = (),
     ) -> list[Port]:
         """List the ports that match all that is given, of this project unless a network is named.
 
         On a network of the project's own, other projects' ports show as well.
         """
         project_id = "" if network_id else (await self._client.token()).project_id
-        query = _query(
-            network_id=network_id, device_id=device_id, mac_address=mac, tags=_tags(tags), project_id=project_id
+        filters = query(
+            id=port_id,
+            network_id=network_id,
+            device_id=device_id,
+            mac_address=mac,
+            tags=tags,
+            project_id=project_id,
         )
-        return [item.model() for item in await self._resources.find("ports", wire.PortWire, query)]
+        return [item.model() for item in await self._resources.find("ports", wire.PortWire, filters)]
 
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
         """Make several ports in one request, all or none, and give them in the order they were asked for.
@@ -253,38 +260,50 @@ class NeutronService:
         """
         return await self._room.read(network_id, subnets)
 
-    async def update_port(self, port_id: str, change: PortChange) -> Port:
-        """Change a port."""
-        body = await self._client.call("PUT", f"/ports/{_segment(port_id)}", body=wire.port_change_body(change))
+    async def update_port(self, port_id: str, change: PortChange, *, revision: int | None = None) -> Port:
+        """Change a port; revision: only if it is still at this one.
+
+        Sent twice after a broken connection it may find its own first change: then it raises Conflict.
+        """
+        body = await self._client.call(
+            "PUT", f"/ports/{segment(port_id)}", body=wire.port_change_body(change), headers=if_match(revision)
+        )
         return read_one(body, "port", wire.PortWire).model()
 
     async def delete_port(self, port_id: str) -> None:
         """Delete a port."""
-        await self._resources.delete(f"/ports/{_segment(port_id)}")
+        await self._resources.delete(f"/ports/{segment(port_id)}")
 
     async def find_security_groups(self, names: Collection[str]) -> list[SecurityGroup]:
         """List the security groups whose name or id is among names.
 
         Of groups with one name the project's own count; an administrator sees every project's.
         """
-        if not names:
-            return []
-        token = await self._client.token()
-        wanted = sorted(set(names))
-        found = await self._groups([("name", name) for name in wanted])
-        own_names = {group.name for group in found if group.project_id == token.project_id}
-        chosen = {
-            group.id: group for group in found if group.project_id == token.project_id or group.name not in own_names
-        }
-        if ids := [("id", name) for name in wanted if _UUID.fullmatch(name)]:
-            chosen.update((group.id, group) for group in await self._groups(ids))
-        return [group.model() for group in chosen.values()]
+        return await self._groups.named(names)
 
-    async def _groups(self, query: Query) -> list[wire.SecurityGroupWire]:
-        fields = [("fields", field) for field in ("id", "name", "project_id")]
-        return await self._resources.find(
-            "security_groups", wire.SecurityGroupWire, [*query, *fields], path="/security-groups"
-        )
+    async def find_owned_security_groups(self, *, name: str = "", tags: Collection[str] = ()) -> list[SecurityGroup]:
+        """List this project's security groups that match all that is given, oldest first, with tags and ingress."""
+        return await self._groups.owned(name=name, tags=tags)
+
+    async def create_security_group(self, new: NewSecurityGroup) -> SecurityGroup:
+        """Make a security group, its rules and its tags, in this order: nothing is left where one of them fails."""
+        return await self._groups.create(new)
+
+    async def delete_security_group(self, group_id: str) -> None:
+        """Delete a security group with its rules."""
+        await self._groups.delete(group_id)
+
+    async def find_routers(self, subnet_ids: Collection[str]) -> list[Router]:
+        """List this project's routers that have an interface on any of these subnets."""
+        return await self._routers.on(subnet_ids)
+
+    async def add_routes(self, router_id: str, routes: Collection[HostRoute]) -> Router:
+        """Give a router routes beside those it has, atomically."""
+        return await self._routers.add(router_id, routes)
+
+    async def remove_routes(self, router_id: str, routes: Collection[HostRoute]) -> Router:
+        """Take routes off a router, atomically; fine where they are not there."""
+        return await self._routers.remove(router_id, routes)
 
     async def _known_extensions(self) -> frozenset[str]:
         if self._extensions is None:
@@ -293,21 +312,9 @@ class NeutronService:
         return self._extensions
 
 
-def _segment(text: str) -> str:
-    return quote(text, safe="")
-
-
 def _tag_path(network_id: str, tag: str) -> str:
     # Neutron 29 routes %2F as a slash, reads a path's bytes as Latin-1, and drops a last ".json" as a format.
     if "/" in tag or not tag.isascii():
         raise InvalidInput(f"the tag {tag!r} can't be added alone", remedy="use ASCII without a slash")
     suffix = ".json" if tag.endswith(".json") else ""
-    return f"/networks/{_segment(network_id)}/tags/{_segment(tag)}{suffix}"
-
-
-def _tags(tags: Collection[str]) -> str:
-    return ",".join(sorted(tags))
-
-
-def _query(**filters: str) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in filters.items() if value]
+    return f"/networks/{segment(network_id)}/tags/{segment(tag)}{suffix}"

@@ -1,12 +1,13 @@
 """The JSON of the Networking API v2.0, as far as Fairlead reads and writes it, and its conversion to the model."""
 
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TypeVar
 
 import msgspec
 
 from fairlead.model.network import (
+    AddressPair,
     AddressRange,
     FixedIP,
     HostRoute,
@@ -16,7 +17,6 @@ from fairlead.model.network import (
     NewSubnet,
     Port,
     PortChange,
-    SecurityGroup,
     Subnet,
 )
 
@@ -58,10 +58,15 @@ class PoolWire(msgspec.Struct):
 
 
 class RouteWire(msgspec.Struct):
-    """A host route."""
+    """A route of a subnet's hosts, or of a router."""
 
     destination: str
     nexthop: str
+
+    def model(self) -> HostRoute:
+        """Convert it."""
+        # add_extraroutes takes whatever it is given: a range with host bits comes back with them.
+        return HostRoute(ip_network(self.destination, strict=False), ip_address(self.nexthop))
 
 
 class SubnetWire(msgspec.Struct):
@@ -88,9 +93,7 @@ class SubnetWire(msgspec.Struct):
             allocation_pools=tuple(
                 AddressRange(ip_address(pool.start), ip_address(pool.end)) for pool in self.allocation_pools
             ),
-            host_routes=tuple(
-                HostRoute(ip_network(route.destination), ip_address(route.nexthop)) for route in self.host_routes
-            ),
+            host_routes=tuple(route.model() for route in self.host_routes),
             tags=frozenset(self.tags),
         )
 
@@ -104,6 +107,27 @@ class FixedIPWire(msgspec.Struct, omit_defaults=True):
     def model(self) -> FixedIP:
         """Convert it."""
         return FixedIP(self.subnet_id, ip_address(self.ip_address) if self.ip_address else None)
+
+
+class PairWire(msgspec.Struct, omit_defaults=True):
+    """An allowed address pair: an address or a range; without mac_address in a request it is the port's own."""
+
+    ip_address: str
+    mac_address: str = ""
+
+    def model(self, port_mac: str) -> AddressPair:
+        """Convert it, for the port with this MAC address."""
+        written = ip_interface(self.ip_address)
+        cidr = written.network
+        if written.ip != cidr.network_address:
+            # A range with host bits lets that one host through (ovn-nb(5), port_security).
+            cidr = ip_network(written.ip)
+        mac = self.mac_address.lower()
+        return AddressPair(
+            cidr,
+            mac="" if mac == port_mac.lower() else mac,
+            written="" if self.ip_address == str(cidr) else self.ip_address,
+        )
 
 
 class PortWire(msgspec.Struct):
@@ -122,6 +146,8 @@ class PortWire(msgspec.Struct):
     tags: list[str] = []
     revision_number: int = 0
     description: str = ""
+    allowed_address_pairs: list[PairWire] = []
+    port_security_enabled: bool = True
 
     def model(self) -> Port:
         """Convert it."""
@@ -139,6 +165,8 @@ class PortWire(msgspec.Struct):
             tags=frozenset(self.tags),
             revision=self.revision_number,
             description=self.description,
+            address_pairs=tuple(pair.model(self.mac_address) for pair in self.allowed_address_pairs),
+            port_security=self.port_security_enabled,
         )
 
 
@@ -189,18 +217,6 @@ class NetworkUsageWire(msgspec.Struct):
     subnets: list[SubnetUsageWire] = msgspec.field(name="subnet_ip_availability", default_factory=list)
 
 
-class SecurityGroupWire(msgspec.Struct):
-    """A security group as Neutron sends it."""
-
-    id: str
-    name: str = ""
-    project_id: str = ""
-
-    def model(self) -> SecurityGroup:
-        """Convert it."""
-        return SecurityGroup(id=self.id, name=self.name)
-
-
 class NamedWire(msgspec.Struct):
     """Anything that has an alias or an id, where no more is of interest."""
 
@@ -248,6 +264,8 @@ class _PortChangeWire(msgspec.Struct, omit_defaults=True):
     device_id: str | None = None
     fixed_ips: list[FixedIPWire] | None = None
     description: str | None = None
+    allowed_address_pairs: list[PairWire] | None = None
+    security_groups: list[str] | None = None
 
 
 def new_network_body(new: NewNetwork) -> bytes:
@@ -279,8 +297,20 @@ def new_ports_body(new: Iterable[NewPort]) -> bytes:
 
 def port_change_body(change: PortChange) -> bytes:
     """Write the body of PUT /ports/{id}."""
-    fixed_ips = None if change.fixed_ips is None else _fixed_ips(change.fixed_ips)
-    return _body("port", _PortChangeWire(change.name, change.device_id, fixed_ips, change.description))
+    pairs, groups = change.address_pairs, change.security_group_ids
+    return _body(
+        "port",
+        _PortChangeWire(
+            name=change.name,
+            device_id=change.device_id,
+            fixed_ips=None if change.fixed_ips is None else _fixed_ips(change.fixed_ips),
+            description=change.description,
+            allowed_address_pairs=None
+            if pairs is None
+            else [PairWire(pair.written or str(pair.cidr), pair.mac) for pair in pairs],
+            security_groups=None if groups is None else list(groups),
+        ),
+    )
 
 
 def tags_body(tags: frozenset[str]) -> bytes:
