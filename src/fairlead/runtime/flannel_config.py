@@ -64,11 +64,14 @@ def config_map(found: dict[str, Any]) -> dict[str, Any]:
 
 def write_to_etcd(url: str, prefix: str, found: dict[str, Any]) -> None:
     """Put the configuration where flanneld looks for it. Raises NotFound where no etcd answers."""
+    if not url.startswith(("http://", "https://")):
+        raise InvalidInput(f"{url!r} is no URL of etcd's", remedy="write it as http://10.0.0.1:2379")
     pair = {"key": f"{prefix}/config", "value": json.dumps(found)}
     body = json.dumps({name: base64.b64encode(text.encode()).decode() for name, text in pair.items()}).encode()
     try:
-        request = urllib.request.Request(f"{url.rstrip('/')}/v3/kv/put", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=_TIMEOUT):  # noqa: S310  the operator named it
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url.rstrip('/')}/v3/kv/put", body, headers)  # noqa: S310  checked above
+        with urllib.request.urlopen(request, timeout=_TIMEOUT):  # noqa: S310  checked above
             pass
     except (OSError, ValueError, urllib.error.URLError) as error:
         raise NotFound(

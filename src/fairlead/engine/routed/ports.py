@@ -9,7 +9,7 @@ import structlog
 from fairlead.engine.names import OWNED
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.model.errors import Conflict, NotFound, StillInUse
-from fairlead.model.network import AddressPair, IPNetwork, NewSecurityGroup, Port, PortChange
+from fairlead.model.network import AddressPair, IPNetwork, NewSecurityGroup, Port, PortChange, SecurityGroup
 from fairlead.model.records import Lease
 
 log = structlog.get_logger(__name__)
@@ -69,8 +69,7 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
         pairs = tuple(pair for pair in port.address_pairs if pair.cidr not in going)
         group_ids: set[str] = set()
         if lease.own and not keep:
-            found = await node.network_service.find_security_groups_by_tag(OWNED, name=group_name(lease.ranges))
-            group_ids = {group.id for group in found} & set(port.security_group_ids)
+            group_ids = {group.id for group in await _groups(node, lease.ranges)} & set(port.security_group_ids)
         if len(pairs) == len(port.address_pairs) and not group_ids:
             break
         groups = tuple(one for one in port.security_group_ids if one not in group_ids) if group_ids else None
@@ -98,28 +97,28 @@ async def _find(node: RoutedNode, lease: Lease) -> Port:
 
 
 async def _group(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> str:
-    """Return the project's group for these ranges; of several that nodes made at once the first in order stays."""
+    """Return the project's group for these ranges; of several that nodes made at once the oldest stays."""
     service, name = node.network_service, group_name(ranges)
-    found = await service.find_security_groups_by_tag(OWNED, name=name)
+    found = [one for one in await _groups(node, ranges) if one.ingress >= set(ranges)]
     if found:
-        return min(group.id for group in found)
+        return found[0].id
     made = await service.create_security_group(
-        NewSecurityGroup(
-            name=name,
-            description="Lets the containers of a flannel network in",
-            tags=frozenset({OWNED}),
-            ingress=ranges,
-        )
+        NewSecurityGroup(name, "Lets the containers of a flannel network in", frozenset({OWNED}), ranges)
     )
-    first = min(group.id for group in await service.find_security_groups_by_tag(OWNED, name=name))
-    if first != made.id:
-        await service.delete_security_group(made.id)
-    return first
+    first = (await _groups(node, ranges) or [made])[0]
+    if first.id == made.id or not first.ingress >= set(ranges):
+        return made.id
+    await service.delete_security_group(made.id)
+    return first.id
+
+
+async def _groups(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> list[SecurityGroup]:
+    return await node.network_service.find_owned_security_groups(name=group_name(ranges), tags=(OWNED,))
 
 
 async def _drop_group(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> None:
     """Delete the group, unless another node's port has it."""
-    for group in await node.network_service.find_security_groups_by_tag(OWNED, name=group_name(ranges)):
+    for group in await _groups(node, ranges):
         try:
             await node.network_service.delete_security_group(group.id)
         except StillInUse:

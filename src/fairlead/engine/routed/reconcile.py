@@ -124,11 +124,11 @@ class Reconciler:
         unknown = [peer for peer in self._node.peers() if ranges and peer.port_id and not peer.part(6)]
         if not unknown:
             return
-        own = await self._node.network_service.find_ports(port_id=self._node.own()[0].port_id)
-        shared = next((port.security_group_ids for port in own), ())
-        ports = {port.id: port for port in await self._node.network_service.find_ports(security_group_ids=shared)}
+        service, own = self._node.network_service, await self._node.port()
+        # One question for all that are on this node's own network.
+        ports = {port.id: port for port in await service.find_ports(network_id=own.network_id)}
         for peer in unknown:
-            port = ports.get(peer.port_id)
+            port = ports.get(peer.port_id) or next(iter(await service.find_ports(port_id=peer.port_id)), None)
             if port and (part := _part_of(port, ranges)):
                 addresses = (*peer.addresses, *(one for one in _addresses(port) if one.version == 6))
                 self._node.store.put(replace(peer, parts=(*peer.parts, part), addresses=addresses))
