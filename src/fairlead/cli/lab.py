@@ -8,11 +8,12 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from fairlead.lab import LabSpec
     from fairlead.lab.graph import StageTime
     from fairlead.lab.status import LabStatus
 
@@ -33,7 +34,8 @@ def lab() -> None:
     """A real small OpenStack network cloud on one machine.
 
     Keystone, Neutron (ML2/OVN), MariaDB, and hosts h1, h2, … each with Open vSwitch, dockerd and a Fairlead agent, in
-    network namespaces. Needs root on a Debian-like machine. docs/lab.md is the manual.
+    network namespaces; on request also instances i1, i2, … whose NIC is a Neutron port. Needs root on a Debian-like
+    machine. docs/lab.md is the manual.
     """
 
 
@@ -47,22 +49,17 @@ def lab() -> None:
 )
 @click.option("--agent/--no-agent", default=None, help="Run a Fairlead agent on each host [default: yes].")
 @click.option("--mtu", type=int, help="MTU of the underlay in bytes [default: 1500].")
-def up(name: str, hosts: int | None, role: str | None, agent: bool | None, mtu: int | None) -> None:
+@click.option("--instances", type=int, help="How many instances, as of Nova's, the hosts carry [default: 0].")
+@click.option("--instance-subnets", type=int, help="On how many subnets, joined by a router: 1 or 2 [default: 1].")
+def up(name: str, **asked: Any) -> None:
     """Make a lab, or mend the one there is, which keeps the options it was made with."""
     from fairlead.lab import Lab, LabSpec
     from fairlead.lab.manifest import ManifestFile
     from fairlead.lab.paths import LabPaths
 
     known = ManifestFile(LabPaths(name).manifest).read()
-    spec = known.spec if known else LabSpec(name)
-    if hosts is not None:
-        spec = replace(spec, hosts=hosts)
-    if role is not None:
-        spec = replace(spec, role="service" if role == "service" else "member")
-    if agent is not None:
-        spec = replace(spec, agent=agent)
-    if mtu is not None:
-        spec = replace(spec, mtu=mtu)
+    given = {option: value for option, value in asked.items() if value is not None}
+    spec = replace(known.spec if known else LabSpec(name), **given)
     made = Lab(spec)
     option = _option(name)
     try:
@@ -78,18 +75,20 @@ def up(name: str, hosts: int | None, role: str | None, agent: bool | None, mtu: 
         return
     how = "from the snapshot of its databases" if outcome.timings.warm else "with its databases made anew"
     click.echo(f"Lab {name!r} is up after {outcome.timings.total:.1f} s, {how}. Now try:")
-    for line in _suggestions(option, made.spec.agent):
+    for line in _suggestions(option, made.spec):
         click.echo(f"  {line}")
 
 
-def _suggestions(option: str, agent: bool) -> list[str]:
+def _suggestions(option: str, spec: "LabSpec") -> list[str]:
     lines = [f"fairlead lab exec{option} h1 -- docker run --rm busybox ip address"]
-    if agent:
+    if spec.agent:
         create = "docker network create -d fairlead --ipam-driver fairlead --subnet 10.20.0.0/24 web"
         lines = [
             f"fairlead lab exec{option} h1 -- {create}",
             f"fairlead lab exec{option} h1 -- docker run --rm --network web busybox ip address",
         ]
+    if spec.instances > 1:
+        lines.append(f"fairlead lab exec{option} i1 -- busybox ping -c 1 i2")
     return [*lines, f'eval "$(fairlead lab env{option})"; openstack network list', f"fairlead lab down{option}"]
 
 
@@ -129,8 +128,13 @@ def list_labs() -> None:
 
     for name in existing_labs():
         manifest = ManifestFile(LabPaths(name).manifest).read()
-        state = f"{manifest.state}, {manifest.spec.hosts} hosts" if manifest else "remains of a lab"
+        state = f"{manifest.state}, {_machines(manifest.spec)}" if manifest else "remains of a lab"
         click.echo(f"{name:<20} {state}")
+
+
+def _machines(spec: "LabSpec") -> str:
+    instances = f", {spec.instances} instances" if spec.instances else ""
+    return f"{spec.hosts} hosts{instances}"
 
 
 @lab.command()
@@ -152,10 +156,13 @@ def status(name: str, as_json: bool) -> None:
 
 def _print_status(found: "LabStatus") -> None:
     spec = found.spec
-    click.echo(f"{spec.name}: {found.state}, {spec.hosts} hosts, role {spec.role}, datapath {found.datapath}")
+    click.echo(f"{spec.name}: {found.state}, {_machines(spec)}, role {spec.role}, datapath {found.datapath}")
     for one in found.components:
         pid = str(one.pid) if one.pid else "-"
         click.echo(f"  {one.name:<22} {one.state:<8} {pid:>8} {one.memory / 2**20:7.0f} MB")
+    for instance in found.instances:
+        told = f"on {instance.host}, network {instance.network}, {' '.join(instance.addresses)}"
+        click.echo(f"  {instance.name:<22} {told}")
     click.echo(f"  {'all processes':<40} {found.memory / 2**20:7.0f} MB (PSS)")
     if found.timings.stages:
         click.echo(f"last start: {found.timings.total:.1f} s ({'warm' if found.timings.warm else 'cold'})")
@@ -168,7 +175,7 @@ def _print_status(found: "LabStatus") -> None:
 @click.argument("host")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, host: str, command: tuple[str, ...]) -> None:
-    """Run a command on a host (or in the `fabric`); its exit status is passed on."""
+    """Run a command on a host or an instance (or in the `fabric`); its exit status is passed on."""
     from fairlead.lab import Lab
 
     # `exec h1 -- cmd`: click leaves the dashes in when options may not be interspersed.
@@ -182,7 +189,7 @@ def execute(name: str, host: str, command: tuple[str, ...]) -> None:
 @_NAME
 @click.argument("host")
 def shell(name: str, host: str) -> None:
-    """Open a shell on a host."""
+    """Open a shell on a host or an instance."""
     from fairlead.lab import Lab
 
     _become(Lab.load(name).host(host), (os.environ.get("SHELL", "/bin/sh"),))

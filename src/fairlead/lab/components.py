@@ -240,12 +240,12 @@ def dockerd(host: str, needs: tuple[str, ...], image: str) -> Component:
     )
 
 
-def agent(host: str, python: str) -> Component:
-    """A host's Fairlead agent, by the Python that runs this command."""
+def agent(host: str, python: str, wired: str) -> Component:
+    """A host's Fairlead agent, by the Python that runs this command. `wired` is what its networking comes from."""
     return Component(
         name=f"{host}/agent",
         place=host,
-        needs=("keystone", "neutron", f"{host}/ovn-controller"),
+        needs=("keystone", "neutron", wired),
         argv=(python, "-m", "fairlead", "agent"),
         ready=UnixHttp("/run/docker/plugins/fairlead.sock", "POST", "/Plugin.Activate"),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlead.lab.host import Host
 from fairlead.lab.lab import Lab
-from fairlead.lab.neutron_view import NeutronView
+from fairlead.lab.neutron import Neutron
 from fairlead.model.errors import LabError
 
 NETWORK, SUBNET, OTHER = "web", "10.20.0.0/24", "other"
@@ -31,7 +31,7 @@ class Story:
     def tell(self) -> None:
         """Go through all of it. Raises LabError where something is not as it should be."""
         first, second = self.lab.host("h1"), self.lab.host("h2")
-        neutron = NeutronView(self.lab.clouds_yaml)
+        neutron = Neutron(self.lab.clouds_yaml)
         self.chapter("One Neutron network, made on the first host and joined on the second")
         for host in (first, second):
             self.show(host, self.create(NETWORK))
@@ -111,7 +111,7 @@ class Story:
         return done
 
 
-def _until_empty(neutron: NeutronView) -> float:
+def _until_empty(neutron: Neutron) -> float:
     """Return the seconds until agents have removed all of it behind Docker's back. Raises LabError."""
     started = time.monotonic()
     while left := {kind: count for kind in ("networks", "subnets", "ports") if (count := len(neutron.all(kind)))}:

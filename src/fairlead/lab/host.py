@@ -1,4 +1,4 @@
-"""A lab's host (or its fabric) as tests and commands use it."""
+"""A lab's host (or an instance, or its fabric) as tests and commands use it."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ _IN_FOLDER = 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"'
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The namespaces of `h1`, `h2`, … or `fabric`, and how to run things in them."""
+    """The namespaces of `h1`, `i1`, … or `fabric`, and how to run things in them."""
 
     name: str
     holder: ProcessId

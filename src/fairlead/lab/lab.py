@@ -61,6 +61,11 @@ class Lab:
         """All hosts in order."""
         return tuple(self.host(name) for name in self.spec.host_names)
 
+    @property
+    def instances(self) -> tuple[Host, ...]:
+        """All instances in order."""
+        return tuple(self.host(name) for name in self.spec.instance_names)
+
     def up(self, progress: Progress | None = None) -> Outcome:
         """Make the lab, or mend it; a lab that runs is left as it is."""
         return _run(up(self.spec, progress or Silent()))
@@ -75,11 +80,11 @@ class Lab:
         return status(self.paths, load(self.paths))
 
     def host(self, name: str) -> Host:
-        """A host, or the `fabric` in which the cloud's services run."""
+        """A host, an instance, or the `fabric` in which the cloud's services run."""
         require_root()
         namespaces = load(self.paths).namespaces
-        if name not in (FABRIC, *self.spec.host_names):
-            known = ", ".join((*self.spec.host_names, FABRIC))
+        if name not in (FABRIC, *self.spec.machine_names):
+            known = ", ".join((*self.spec.machine_names, FABRIC))
             raise LabError(f"lab {self.spec.name!r} has no host {name!r}", remedy=f"it has {known}")
         holder = namespaces[name].holder if name in namespaces else None
         if holder is None or not is_alive(holder):

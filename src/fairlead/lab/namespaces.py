@@ -1,4 +1,4 @@
-"""The fabric and the hosts: each a network, a mount and a UTS namespace, held by a sleeping process."""
+"""The fabric, the hosts and the instances: each a network, a mount and a UTS namespace, held by a sleeping process."""
 
 import asyncio
 import shlex
@@ -9,7 +9,7 @@ from fairlead.lab.host import Host
 from fairlead.lab.manifest import NamespaceRecord
 from fairlead.lab.processes import clean_environment, is_alive, program, spawn
 from fairlead.lab.readiness import last_line
-from fairlead.lab.spec import FABRIC, FABRIC_ADDRESS, UNDERLAY, underlay_address
+from fairlead.lab.spec import FABRIC, FABRIC_ADDRESS, UNDERLAY, LabSpec, underlay_address
 from fairlead.model.errors import LabError
 
 # /sys shows the network devices of the namespace it was mounted in, so it is mounted again, and the cgroups that
@@ -109,8 +109,10 @@ def namespace_number(pid: int, kind: str) -> int:
         return 0
 
 
-def hosts_file(names: tuple[str, ...]) -> str:
-    """The text of /etc/hosts on every host."""
+def hosts_file(spec: LabSpec, place: str) -> str:
+    """The text of /etc/hosts on a host, which reaches the hosts, or on an instance, which reaches the instances too."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost", f"{FABRIC_ADDRESS} {FABRIC}"]
-    lines += [f"{underlay_address(name)} {name}" for name in names]
+    lines += [f"{underlay_address(name)} {name}" for name in spec.host_names]
+    if place in spec.instance_names:
+        lines += [f"{address.ip} {one.name}" for one in spec.placements for address in (one.ipv4, one.ipv6)]
     return "\n".join(lines) + "\n"

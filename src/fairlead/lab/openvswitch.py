@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from fairlead.lab.manifest import Datapath
-from fairlead.lab.spec import FABRIC_ADDRESS, OVN_SOUTHBOUND_PORT, UNDERLAY, underlay_address
+from fairlead.lab.spec import (
+    FABRIC_ADDRESS,
+    OVN_SOUTHBOUND_PORT,
+    PHYSICAL_NETWORK,
+    UNDERLAY,
+    underlay_address,
+)
 
 # OVS forgets an unused neighbour after this many seconds, and the first packet of a tunnel after that is lost.
 _LONGEST_NEIGHBOUR_AGE = 3600
@@ -14,10 +20,10 @@ def detect_datapath(modules: Path = Path("/sys/module")) -> Datapath:
     return "system" if (modules / "openvswitch").is_dir() and (modules / "geneve").is_dir() else "netdev"
 
 
-def switch_setup(host: str, datapath: Datapath, mtu: int) -> str:
+def switch_setup(host: str, datapath: Datapath, mtu: int, *, gateway: bool = False) -> str:
     """Make br-int and tell ovn-controller who and where this host is; give the host its underlay address.
 
-    mtu: of the underlay, in bytes.
+    mtu: of the underlay, in bytes. gateway: whether routers have their way to the underlay on this host.
 
     May run again: the addresses of a userspace bridge vanish with the switch that made it.
     """
@@ -31,16 +37,21 @@ def switch_setup(host: str, datapath: Datapath, mtu: int) -> str:
         "ovn-bridge": "br-int",
         "ovn-bridge-datapath-type": datapath,
     }
+    if gateway:
+        settings |= {
+            "ovn-bridge-mappings": f"{PHYSICAL_NETWORK}:br-phy",
+            "ovn-cms-options": "enable-chassis-as-gw",
+        }
     ids = " ".join(f"external_ids:{key}='\"{value}\"'" for key, value in settings.items())
     transaction = (
         f"ovs-vsctl --timeout=20 set Open_vSwitch . {ids}"
         f" -- --may-exist add-br br-int -- set Bridge br-int datapath_type={datapath} fail_mode=secure"
     )
     device = "eth0"
-    if datapath == "netdev":
+    if datapath == "netdev" or gateway:
         device = "br-phy"
         transaction += (
-            " -- --may-exist add-br br-phy -- set Bridge br-phy datapath_type=netdev fail_mode=standalone"
+            f" -- --may-exist add-br br-phy -- set Bridge br-phy datapath_type={datapath} fail_mode=standalone"
             " -- --may-exist add-port br-phy eth0"
             f" -- set Interface br-phy mtu_request={mtu}"
         )

@@ -153,6 +153,11 @@ def fairlead_toml(state_dir: Path) -> str:
     )
 
 
+def instance_fairlead_toml(state_dir: Path) -> str:
+    """fairlead.toml on an instance, which has no switch: its kernel routes the packets of its containers."""
+    return f'[cloud]\nname = "fairlead"\n\n[agent]\nmode = "routed"\nstate_dir = {json.dumps(str(state_dir))}\n'
+
+
 def daemon_json(data_root: Path, cgroup_parent: str) -> str:
     """dockerd's daemon.json. All is in the file and nothing on the command line, so that a test can change it."""
     return json.dumps(

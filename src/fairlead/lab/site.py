@@ -73,18 +73,28 @@ class Site:
             *components.neutron(self.python, services, self.neutron_conf, self.paths.neutron_access_log),
         ]
         for host in self.spec.host_names:
-            folder = self.paths.host(host)
-            found += components.open_vswitch(host, folder, openvswitch.switch_setup(host, self.datapath, self.spec.mtu))
-            if self.spec.agent:
-                found.append(components.agent(host, sys.executable))
+            setup = openvswitch.switch_setup(host, self.datapath, self.spec.mtu, gateway=host == self.gateway)
+            found += components.open_vswitch(host, self.paths.host(host), setup)
+        for machine in self.spec.machine_names:
+            agent = machine in self.agents
+            if agent:
+                wired = f"{machine}/ovn-controller" if machine in self.spec.host_names else f"{machine}/nic"
+                found.append(components.agent(machine, sys.executable, wired))
             # A dockerd that has networks of Fairlead's waits long for an agent that isn't there.
-            awaited = (
-                (host, f"{host}/agent")
-                if self.spec.agent and (self.docker_data(host) / "network").is_dir()
-                else (host,)
-            )
-            found.append(components.dockerd(host, awaited, str(self.image)))
+            had = agent and (self.docker_data(machine) / "network").is_dir()
+            awaited = (machine, f"{machine}/agent") if had else (machine,)
+            found.append(components.dockerd(machine, awaited, str(self.image)))
         return {component.name: component for component in found}
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Where an agent runs."""
+        return self.spec.host_names if self.spec.agent else ()
+
+    @property
+    def gateway(self) -> str | None:
+        """The host on which the instances' router meets the underlay."""
+        return self.spec.host_names[0] if self.spec.instances else None
 
     def peers(self, host: str) -> tuple[str, ...]:
         """The other hosts."""

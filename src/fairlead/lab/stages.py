@@ -8,6 +8,7 @@ from pathlib import Path
 from fairlead.lab import database, settings
 from fairlead.lab.database import Snapshot
 from fairlead.lab.graph import Stage
+from fairlead.lab.instance_stages import instance_stages
 from fairlead.lab.openvswitch import tunnel_warmup
 from fairlead.lab.settings import Secrets
 from fairlead.lab.site import Site
@@ -21,7 +22,10 @@ def lab_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot) -> list[S
     hosts = site.spec.host_names
     values = _secrets(site, snapshot)
     stages = [Stage(FABRIC, partial(supervisor.open_namespaces, FABRIC, {}))]
-    stages += [Stage(host, partial(_open_host, site, supervisor, host, values), (FABRIC,)) for host in hosts]
+    stages += [
+        Stage(machine, partial(_open_machine, site, supervisor, machine, values), (FABRIC,))
+        for machine in site.spec.machine_names
+    ]
     if supervisor.manifest.databases_made:
         stages += [Stage("database", _nothing, (FABRIC,)), Stage("databases", _nothing, ("mariadb",))]
     else:
@@ -34,6 +38,8 @@ def lab_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot) -> list[S
     stages.append(Stage("tunnels", partial(warm_tunnels, site, supervisor), controllers))
     # The client's file names the loopback service ports, known once the services listen.
     stages.append(Stage("clouds.yaml", partial(_write_client, site, supervisor, values), ("keystone", "neutron")))
+    if site.spec.instances:
+        stages += instance_stages(site, supervisor)
     return stages
 
 
@@ -50,8 +56,8 @@ def _make_folders(site: Site) -> None:
     paths = site.paths
     for folder in (paths.log, paths.conf, paths.tmp, paths.ovn, site.neutron_state):
         folder.mkdir(parents=True, exist_ok=True)
-    for host in site.spec.host_names:
-        site.agent_state(host).mkdir(parents=True, exist_ok=True)
+    for machine in site.spec.machine_names:
+        site.agent_state(machine).mkdir(parents=True, exist_ok=True)
 
 
 def _secrets(site: Site, snapshot: Snapshot) -> Secrets:
@@ -113,13 +119,15 @@ async def _nothing() -> None:
     """A stage whose work an earlier `up` has done."""
 
 
-async def _open_host(site: Site, supervisor: Supervisor, host: str, values: Secrets) -> None:
+async def _open_machine(site: Site, supervisor: Supervisor, machine: str, values: Secrets) -> None:
+    hosted = machine in site.spec.instance_names
+    agent = settings.instance_fairlead_toml if hosted else settings.fairlead_toml
     etc = {
-        "docker/daemon.json": settings.daemon_json(site.docker_data(host), site.cgroups.containers(host)),
+        "docker/daemon.json": settings.daemon_json(site.docker_data(machine), site.cgroups.containers(machine)),
         "openstack/clouds.yaml": settings.host_clouds_yaml(values),
-        "fairlead/fairlead.toml": settings.fairlead_toml(site.agent_state(host)),
+        "fairlead/fairlead.toml": agent(site.agent_state(machine)),
     }
-    await supervisor.open_namespaces(host, etc)
+    await supervisor.open_namespaces(machine, etc)
 
 
 async def _write_client(site: Site, supervisor: Supervisor, values: Secrets) -> None:

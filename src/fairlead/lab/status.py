@@ -28,6 +28,16 @@ class ComponentStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """One instance: the host that carries it, its Neutron network, and its port's addresses."""
+
+    name: str
+    host: str
+    network: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LabStatus:
     """A whole lab. memory: bytes (PSS) of all its processes, containers included."""
 
@@ -35,6 +45,7 @@ class LabStatus:
     state: str
     datapath: str
     components: tuple[ComponentStatus, ...]
+    instances: tuple[InstanceStatus, ...]
     loopback_ports: dict[str, int]
     clouds_yaml: str
     memory: int
@@ -61,6 +72,10 @@ def status(paths: LabPaths, manifest: Manifest) -> LabStatus:
         state=manifest.state,
         datapath=manifest.datapath,
         components=tuple(components),
+        instances=tuple(
+            InstanceStatus(one.name, one.host, one.network.name, (str(one.ipv4.ip), str(one.ipv6.ip)))
+            for one in manifest.spec.placements
+        ),
         loopback_ports=dict(manifest.loopback_ports),
         clouds_yaml=str(paths.clouds_yaml),
         memory=sum(map(proportional_memory, tree.processes())),

@@ -56,7 +56,9 @@ class Supervisor:
         return record is not None and is_alive(record.process)
 
     async def open_namespaces(self, place: str, etc: Mapping[str, str]) -> None:
-        """Make the namespaces of the fabric or a host, furnished, unless they are there.
+        """Make the namespaces of the fabric, a host or an instance, furnished, unless they are there.
+
+        A host's are wired to the underlay; an instance's NIC is a matter of Neutron's.
 
         etc: text of files in a host's own /etc by their path below it; only root may read them.
         """
@@ -72,10 +74,11 @@ class Supervisor:
         if place == FABRIC:
             await namespaces.furnish_fabric(host, self._site.spec.mtu)
         else:
-            await namespaces.furnish_host(host, paths.host(place), namespaces.hosts_file(self._site.spec.host_names))
+            await namespaces.furnish_host(host, paths.host(place), namespaces.hosts_file(self._site.spec, place))
             for name, text in etc.items():
                 host.path(f"/etc/{name}").touch(mode=0o600)
                 host.path(f"/etc/{name}").write_text(text)
+        if place in self._site.spec.host_names:
             await namespaces.wire(
                 host, self.place(FABRIC), mtu=self._site.spec.mtu, offload=self._site.datapath == "system"
             )

@@ -91,9 +91,15 @@ def _check_fits(spec: LabSpec, known: Manifest) -> None:
         raise LabError(f"lab {spec.name!r} is half taken down", remedy=f"{down}, then up again")
     if known.spec != spec:
         have = known.spec
-        agents = "an agent on each" if have.agent else "no agents"
+        parts = [
+            f"{have.hosts} hosts",
+            f"role {have.role}",
+            "an agent on each" if have.agent else "no agents",
+            f"MTU {have.mtu}",
+            *([f"{have.instances} instances on {have.instance_subnets} subnets"] if have.instances else []),
+        ]
         raise LabError(
-            f"lab {spec.name!r} is there with {have.hosts} hosts, role {have.role}, {agents}, MTU {have.mtu}",
+            f"lab {spec.name!r} is there with {', '.join(parts)}",
             remedy=f"{down} first, or choose another --name",
         )
     lost = [place for place, record in known.namespaces.items() if record.holder and not is_alive(record.holder)]
@@ -104,5 +110,5 @@ def _check_fits(spec: LabSpec, known: Manifest) -> None:
 def _absent(site: Site, supervisor: Supervisor) -> tuple[str, ...]:
     """Names of what a whole lab has and this one doesn't: namespaces and components."""
     held = {place for place, record in supervisor.manifest.namespaces.items() if is_alive(record.holder)}
-    places = (place for place in (FABRIC, *site.spec.host_names) if place not in held)
+    places = (place for place in (FABRIC, *site.spec.machine_names) if place not in held)
     return (*places, *(name for name in site.components() if not supervisor.runs(name)))
