@@ -2,7 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench bench-tools bench-containers bench-dataplane bench-agent bench-scale clean
+.PHONY: help setup demo check test flannel bench bench-tools bench-containers bench-dataplane bench-agent \
+	bench-scale clean
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
@@ -25,7 +26,11 @@ check: setup ## style, types, layers and the fast tests; no root needed
 
 test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install
+	@packaging/build-flannel
 	@$(PYTEST) -v -m "root or real"
+
+flannel: ## real flanneld, CNI plugins and etcd in build/flannel/bin
+	@packaging/build-flannel
 
 bench: bench-containers bench-dataplane bench-agent bench-scale ## all benchmarks, under 25 minutes (root); docs/benchmarks.md
 

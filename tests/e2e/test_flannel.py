@@ -1,0 +1,245 @@
+"""Real flannel on the lab's hosts: with a backend of its own, and what its `extension` backend gives to commands."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.lab import Lab
+from fairlead.lab.flannel import Etcd, Flanneld, clean, pod
+from fairlead.lab.host import Host
+from fairlead.lab.spec import underlay_address
+from fairlead.model.errors import LabError
+from tests.e2e.docker import eventually
+
+pytestmark = pytest.mark.real
+
+PROGRAMS = Path(__file__).parents[2] / "build/flannel/bin"
+NETWORK, NETWORK6 = "10.5.0.0/16", "fc00:5::/48"
+
+RECORDER = f"""#!{sys.executable}
+import fcntl, json, os, sys
+with open(os.path.dirname(__file__) + "/" + os.uname().nodename, "a") as calls:
+    fcntl.flock(calls, fcntl.LOCK_EX)
+    print(json.dumps([sys.argv[1:], dict(os.environ), sys.stdin.read()]), file=calls)
+if sys.argv[1] == "pre-startup":
+    print("a port of", os.uname().nodename)
+    print("and a warning", file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a command was given: arguments, what the environment has beyond flanneld's, standard input."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    stdin: str
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """An executable for the `extension` backend that only notes how it is called."""
+
+    path: Path
+
+    def backend(self) -> dict[str, str]:
+        return {
+            "Type": "extension",
+            "PreStartupCommand": f"{self.path} pre-startup",
+            "PostStartupCommand": f"{self.path} post-startup ${{SUBNET}} 'no shell'",
+            "SubnetAddCommand": f"{self.path} subnet-add",
+            "SubnetRemoveCommand": f"{self.path} subnet-remove",
+        }
+
+    def calls(self, node: Flanneld) -> list[Call]:
+        """All calls on a node, whose flanneld must run."""
+        pairs = Path(f"/proc/{node.daemon.pid}/environ").read_text().rstrip("\0").split("\0")
+        own = dict(pair.split("=", 1) for pair in pairs)
+        file = self.path.with_name(node.daemon.host.name)
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [
+            Call(arguments, {k: v for k, v in env.items() if own.get(k) != v}, stdin)
+            for arguments, env, stdin in map(json.loads, lines)
+        ]
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    path = tmp_path / "recorder"
+    path.write_text(RECORDER)
+    path.chmod(0o755)
+    return Recorder(path)
+
+
+@pytest.fixture
+def etcd(lab: Lab) -> Iterator[Etcd]:
+    with Etcd(lab.host("fabric"), PROGRAMS, lab.paths.log) as running:
+        yield running
+
+
+@pytest.fixture
+def join(lab: Lab, etcd: Etcd) -> Iterator[Callable[..., Flanneld]]:
+    """Start flanneld on a host of the underlay."""
+    with ExitStack() as nodes:
+
+        def start(name: str, *flags: str) -> Flanneld:
+            host = lab.host(name)
+            nodes.callback(clean, host, NETWORK, NETWORK6)
+            device = underlay_device(host)
+            return nodes.enter_context(Flanneld(host, etcd.url, PROGRAMS, lab.paths.log, interface=device, flags=flags))
+
+        yield start
+
+
+def underlay_device(host: Host) -> str:
+    address = str(underlay_address(host.name))
+    shown = json.loads(host.run(["ip", "-j", "address"]).stdout)
+    (device,) = (one["ifname"] for one in shown if any(info["local"] == address for info in one["addr_info"]))
+    assert isinstance(device, str)
+    return device
+
+
+def state(host: Host) -> dict[str, Any]:
+    """What of flannel's could be on a host: devices, routes, namespaces, packet filters, files, processes."""
+    lines = (
+        "ip -o link | cut -d' ' -f2; ip route; ip -6 route; ip netns; iptables-save; ip6tables-save; ls /run /var/lib"
+    )
+    shown = host.run(["sh", "-c", lines]).stdout.splitlines()
+    # Counters and dates change by themselves.
+    return {"lines": sorted(line.split("[")[0] for line in shown if not line.startswith("#"))}
+
+
+def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: Etcd) -> None:
+    hosts = lab.host("h1"), lab.host("h2")
+    before = [state(host) for host in hosts]
+    etcd.configure({"Network": NETWORK, "Backend": {"Type": "host-gw"}})
+    with ExitStack() as all_of_it:
+        pods = []
+        for host in hosts:
+            all_of_it.callback(clean, host, NETWORK)
+            node = all_of_it.enter_context(
+                Flanneld(host, etcd.url, PROGRAMS, lab.paths.log, interface=underlay_device(host), flags=["-ip-masq"])
+            )
+            one = all_of_it.enter_context(pod(host, "web", PROGRAMS))
+            lease = etcd.lease_of(underlay_address(host.name))
+            assert (lease.backend_type, lease.backend_data) == ("host-gw", None)
+            assert node.subnet_env()["FLANNEL_NETWORK"] == NETWORK
+            assert IPv4Interface(node.subnet_env()["FLANNEL_SUBNET"]).network == lease.subnet
+            assert one.addresses[0] in lease.subnet
+            pods.append(one)
+        for one, other in (pods, reversed(pods)):
+            ping = ["busybox", "ping", "-c", "1", "-W", "1", str(other.addresses[0])]
+            assert eventually(lambda one=one, ping=ping: one.run(ping, check=False).returncode == 0)
+    assert [state(host) for host in hosts] == before
+
+
+def test_a_lease_is_kept_over_a_restart_and_ends_with_its_time(etcd: Etcd, join: Callable[..., Flanneld]) -> None:
+    etcd.configure({"Network": NETWORK, "Backend": {"Type": "host-gw"}})
+    node = join("h1")
+    (lease,) = etcd.leases()
+    node.stop(kill=True)
+    etcd.stop()
+    etcd.start()
+    node.start()
+    assert [one.subnet for one in etcd.leases()] == [lease.subnet]
+    etcd.expire(etcd.lease_of(lease.public_ip))
+    assert etcd.leases() == ()
+    assert eventually(lambda: node.daemon.pid is None)
+    with pytest.raises(LabError, match="has no lease"):
+        etcd.lease_of(lease.public_ip)
+
+
+def test_the_extension_backend_gives_its_commands_what_we_rely_on(
+    etcd: Etcd, join: Callable[..., Flanneld], recorder: Recorder
+) -> None:
+    etcd.configure({"Network": NETWORK, "Backend": recorder.backend()})
+    first, second = join("h1"), join("h2")
+    ip, peer_ip = underlay_address("h1"), underlay_address("h2")
+    lease, peer = etcd.lease_of(ip), etcd.lease_of(peer_ip)
+    assert (lease.backend_type, lease.backend_data) == ("extension", "a port of h1\nand a warning")
+
+    pre = Call(["pre-startup"], {}, "\n")
+    post = Call(
+        ["post-startup", str(lease.subnet), "'no", "shell'"],
+        {
+            "NETWORK": NETWORK,
+            "SUBNET": str(lease.subnet),
+            "IPV6SUBNET": "::/0",
+            "PUBLIC_IP": str(ip),
+            "PUBLIC_IPV6": "<nil>",
+        },
+        "\n",
+    )
+    of_peer = {"SUBNET": str(peer.subnet), "PUBLIC_IP": str(peer_ip)}
+    add = Call(["subnet-add"], of_peer, "a port of h2\nand a warning\n")
+    assert eventually(lambda: recorder.calls(first) == [pre, post, add])
+
+    # Whoever comes later hears of those that are there, and a peer that starts again is announced again.
+    of_first = Call(
+        ["subnet-add"], {"SUBNET": str(lease.subnet), "PUBLIC_IP": str(ip)}, "a port of h1\nand a warning\n"
+    )
+    assert eventually(lambda: recorder.calls(second)[2:] == [of_first])
+    second.stop()
+    assert recorder.calls(first)[3:] == []
+    second.start()
+    assert eventually(lambda: recorder.calls(first)[3:] == [add])
+
+    etcd.expire(etcd.lease_of(peer_ip))
+    remove = Call(["subnet-remove"], of_peer, "a port of h2\nand a warning\n")
+    assert eventually(lambda: recorder.calls(first)[4:] == [remove])
+    assert eventually(lambda: second.daemon.pid is None)
+
+
+@pytest.fixture
+def both_families(lab: Lab) -> Iterator[None]:
+    """IPv6 addresses beside IPv4's on the underlay of both hosts."""
+    with ExitStack() as undo:
+        for number, name in enumerate(("h1", "h2"), 1):
+            host = lab.host(name)
+            device = underlay_device(host)
+            host.run(["ip", "address", "add", f"fd00:c0::{number}/64", "dev", device, "nodad"])
+            undo.callback(host.run, ["ip", "address", "delete", f"fd00:c0::{number}/64", "dev", device])
+        yield
+
+
+def test_with_both_families_the_peers_ipv6_is_in_the_lease_only(
+    etcd: Etcd, join: Callable[..., Flanneld], recorder: Recorder, both_families: None
+) -> None:
+    etcd.configure({"Network": NETWORK, "EnableIPv6": True, "IPv6Network": NETWORK6, "Backend": recorder.backend()})
+    first, _ = join("h1"), join("h2")
+    ip, peer_ip = underlay_address("h1"), underlay_address("h2")
+    lease, peer = etcd.lease_of(ip), etcd.lease_of(peer_ip)
+    assert lease.subnet6 is not None
+    assert lease.subnet6.subnet_of(IPv6Network(NETWORK6))
+    assert lease.subnet.subnet_of(IPv4Network(NETWORK))
+    assert [str(one.public_ip6) for one in (lease, peer)] == ["fd00:c0::1", "fd00:c0::2"]
+
+    of_peer = {"SUBNET": str(peer.subnet), "PUBLIC_IP": str(peer_ip)}
+    assert eventually(lambda: len(recorder.calls(first)) == 3)
+    _, post, add = recorder.calls(first)
+    assert post.environment == {
+        "NETWORK": NETWORK,
+        "SUBNET": str(lease.subnet),
+        "IPV6SUBNET": str(lease.subnet6),
+        "PUBLIC_IP": str(ip),
+        "PUBLIC_IPV6": "fd00:c0::1",
+    }
+    assert add == Call(["subnet-add"], of_peer, "a port of h2\nand a warning\n")
+    etcd.expire(etcd.lease_of(peer_ip))
+    assert eventually(lambda: recorder.calls(first)[3:] == [Call(["subnet-remove"], of_peer, add.stdin)])
+
+
+def test_a_command_that_fails_before_the_start_stops_flanneld_with_its_words(
+    etcd: Etcd, join: Callable[..., Flanneld]
+) -> None:
+    etcd.configure({"Network": NETWORK, "Backend": {"Type": "extension", "PreStartupCommand": "/usr/bin/false"}})
+    with pytest.raises(LabError, match=r"flanneld on h1 ended at its start"):
+        join("h1")
+    assert etcd.leases() == ()
