@@ -1,0 +1,219 @@
+"""Leases come and go, somebody changes things, Neutron fails: what ports, router and kernels have then."""
+
+from ipaddress import IPv4Network, ip_network
+
+import pytest
+
+from fairlead.engine.names import OWNED
+from fairlead.engine.routed.reconcile import LAST_RITES
+from fairlead.fakes import FakeCloud
+from fairlead.model.network import AddressPair, NewSecurityGroup, PortChange
+from tests.unit.routed.conftest import Launch, Site
+from tests.unit.routed.nodes import RANGE, CommandError, Instance
+
+
+async def settle(*nodes: Instance, seconds: float = 0.0) -> None:
+    for _ in range(3):
+        for node in nodes:
+            await node.behind(seconds)
+
+
+async def test_two_nodes_on_one_subnet_have_pairs_a_group_and_routes_and_no_router_is_asked(
+    site: Site, launch: Launch
+) -> None:
+    one, two = await launch(1), await launch(2)
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    assert (await one.pairs(), await two.pairs()) == ({"10.100.1.0/24"}, {"10.100.2.0/24"})
+    assert one.routes() == {"10.100.2.0/24": two.address}
+    assert two.routes() == {"10.100.1.0/24": one.address}
+    (group,) = await site.owner.find_owned_security_groups(tags=(OWNED,))
+    assert group.name == f"fairlead-{RANGE}"
+    assert group.ingress == {ip_network(RANGE)}
+    for node in (one, two):
+        assert {*node.port.security_group_ids, group.id} == set((await node.seen()).security_group_ids)
+    assert await site.routes() == set()
+    assert not [call for call in site.cloud.calls if "extraroutes" in call.path]
+
+
+async def test_dual_stack_peers_are_learnt_from_their_ports(launch: Launch) -> None:
+    one, two = await launch(1), await launch(2)
+    await one.join(dual=True)
+    await two.join(one, dual=True)
+    await settle(one, two, seconds=4)
+    assert await one.pairs() == {"10.100.1.0/24", "fd00:100:0:1::/64"}
+    assert one.routes() == {"10.100.2.0/24": two.address, "fd00:100:0:2::/64": two.address6}
+    assert two.routes() == {"10.100.1.0/24": one.address, "fd00:100:0:1::/64": one.address6}
+
+
+async def test_nodes_on_two_subnets_are_reached_by_the_router(site: Site, launch: Launch) -> None:
+    one, two, far = await launch(1), await launch(2), await launch(3, network=1)
+    await one.join()
+    await two.join(one)
+    await far.join(one, two)
+    await settle(one, two, far)
+    assert await site.routes() == {(node.subnet, node.address) for node in (one, two, far)}
+    assert far.routes() == {}
+    assert one.routes() == {two.subnet: two.address}
+    await one.hear("subnet-remove", far)
+    await two.hear("subnet-remove", far)
+    await settle(one, two, seconds=LAST_RITES)
+    assert await site.routes() == set()
+    assert await far.pairs() == set()
+
+
+async def test_a_dead_nodes_pair_and_routes_go_with_its_lease_and_foreign_pairs_stay(
+    site: Site, launch: Launch
+) -> None:
+    one, two = await launch(1), await launch(2)
+    foreign = AddressPair(IPv4Network("192.0.2.0/24"))
+    await site.owner.update_port(two.port.id, PortChange(address_pairs=(foreign,)))
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    assert await two.pairs() == {"192.0.2.0/24", two.subnet}
+    await one.hear("subnet-remove", two)
+    await settle(one, seconds=LAST_RITES)
+    assert await two.pairs() == {"192.0.2.0/24"}
+    assert one.routes() == {}
+    assert (await one.command("status"))["leases"][1:] == []
+
+
+async def test_what_somebody_changes_is_repaired(site: Site, launch: Launch) -> None:
+    one, two = await launch(1), await launch(2, network=1)
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    one.kernel.table.clear()
+    await site.owner.update_port(one.port.id, PortChange(address_pairs=(), security_group_ids=()))
+    (router,) = await site.owner.find_routers(site.networks[0][1])
+    await site.owner.remove_routes(router.id, router.routes)
+    await settle(one, two, seconds=25)
+    assert await one.pairs() == {one.subnet}
+    (group,) = await site.owner.find_owned_security_groups(tags=(OWNED,))
+    assert (await one.seen()).security_group_ids == (group.id,)
+    assert await site.routes() == {(one.subnet, one.address), (two.subnet, two.address)}
+
+
+async def test_a_replaced_node_with_another_address_takes_the_route_over_and_no_second_is_left(
+    site: Site, launch: Launch
+) -> None:
+    one, far, new = await launch(1), await launch(2, network=1), await launch(3, network=1)
+    await one.join()
+    await far.join(one)
+    await settle(one, far)
+    new.subnet = far.subnet
+    await one.hear("subnet-remove", far)
+    await new.join(one)
+    await settle(one, new, seconds=LAST_RITES)
+    assert (far.subnet, new.address) in await site.routes()
+    assert (far.subnet, far.address) not in await site.routes()
+    assert await new.pairs() == {far.subnet}
+
+
+async def test_a_node_that_gets_another_subnet_gives_the_first_up(launch: Launch) -> None:
+    one = await launch(1)
+    await one.join()
+    await settle(one)
+    one.subnet = "10.100.77.0/24"
+    await one.join()
+    await settle(one)
+    assert await one.pairs() == {"10.100.77.0/24"}
+
+
+async def test_leave_removes_everything(site: Site, launch: Launch) -> None:
+    one, two = await launch(1), await launch(2, network=1)
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    for node in (one, two):
+        await node.command("leave")
+        await settle(node)
+        assert await node.pairs() == set()
+        assert (await node.seen()).security_group_ids == node.port.security_group_ids
+        assert node.routes() == {}
+        assert (await node.command("status"))["leases"] == []
+    assert await site.routes() == set()
+    assert await site.owner.find_owned_security_groups(tags=(OWNED,)) == []
+
+
+async def test_commands_are_taken_down_while_neutron_is_away_and_carried_out_later(
+    cloud: FakeCloud, launch: Launch
+) -> None:
+    one, two = await launch(1), await launch(2)
+    await one.join()
+    await two.join()
+    await settle(one, two)
+    cloud.fail(status=503, times=2)
+    await one.hear("subnet-add", two)
+    await one.behind()
+    assert one.routes() == {two.subnet: two.address}
+    await one.stop()
+    await one.start()
+    await settle(one, seconds=100)
+    assert (await one.command("status"))["trouble"] == {}
+
+
+async def test_a_foreign_route_is_told_of_and_left(launch: Launch) -> None:
+    one, two = await launch(1), await launch(2)
+    one.kernel.foreign.add(ip_network(two.subnet))
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    status = await one.command("status")
+    assert "Fairlead did not make" in status["trouble"]["routes"]
+    assert one.routes() == {}
+
+
+async def test_a_router_that_is_full_is_told_of_with_the_remedy(cloud: FakeCloud, site: Site, launch: Launch) -> None:
+    one, far = await launch(1), await launch(2, network=1)
+    cloud.set_quota(router_route=0)
+    await one.join()
+    await far.join(one)
+    await settle(one)
+    (trouble,) = (await one.command("status"))["trouble"].values()
+    assert "route" in trouble
+    assert await one.pairs() == {one.subnet}
+
+
+async def test_a_port_that_somebody_else_changes_at_the_same_time_loses_nothing(site: Site, launch: Launch) -> None:
+    one = await launch(1)
+    await one.join()
+    found, foreign = one.neutron.find_ports, AddressPair(IPv4Network("192.0.2.0/24"))
+    raced = []
+
+    async def find_and_lose_the_race(**given: str) -> list:  # type: ignore[type-arg]
+        ports = await found(**given)
+        if given.get("port_id") and not raced:
+            raced.append(await site.owner.update_port(one.port.id, PortChange(address_pairs=(foreign,))))
+        return ports
+
+    one.neutron.find_ports = find_and_lose_the_race  # type: ignore[method-assign, assignment]
+    await settle(one)
+    assert await one.pairs() == {"192.0.2.0/24", one.subnet}
+
+
+async def test_two_nodes_that_make_the_group_at_once_end_with_one(site: Site, launch: Launch) -> None:
+    one = await launch(1)
+    await one.join()
+    create = one.neutron.create_security_group
+
+    async def create_late(new: NewSecurityGroup):  # type: ignore[no-untyped-def]
+        await site.owner.create_security_group(new)
+        return await create(new)
+
+    one.neutron.create_security_group = create_late  # type: ignore[method-assign]
+    await settle(one)
+    (group,) = await site.owner.find_owned_security_groups(tags=(OWNED,))
+    assert group.id in (await one.seen()).security_group_ids
+
+
+async def test_what_is_no_lease_of_ours_is_refused_in_words(launch: Launch) -> None:
+    one = await launch(1)
+    with pytest.raises(CommandError, match="let flanneld run this"):
+        await one.command("post-startup")
+    with pytest.raises(CommandError, match=r"outside of the flannel network"):
+        await one.command("post-startup", NETWORK="10.5.0.0/16", SUBNET=one.subnet, PUBLIC_IP=one.address)
+    with pytest.raises(CommandError, match=r"is not Fairlead's"):
+        await one.command("subnet-add", SUBNET=one.subnet, PUBLIC_IP=one.address, DATA="a vxlan's")
