@@ -16,7 +16,8 @@ pytestmark = pytest.mark.real
 
 Instances = dict[str, Instance]
 
-FORGED, FORGED6, FORGED_MAC = "10.30.0.99", "fd00:30::99", "fa:16:3e:99:99:99"
+# Of other MACs than a port's own, Neutron takes those of VRRP (RFC 5798) only into address pairs.
+FORGED, FORGED6, FORGED_MAC = "10.30.0.99", "fd00:30::99", "00:00:5e:00:01:63"
 
 OWN_PORTS = """
 import json, openstack

@@ -43,7 +43,6 @@ class User:
         if kind == "networks":
             made |= {"subnets": [], "mtu": 1442}
         if kind == "subnets":
-            made.setdefault("gateway_ip", made["cidr"].replace("0/", "1/").replace("::/", "::1/").split("/")[0])
             (network,) = self.all("networks", id=made["network_id"])
             network["subnets"].append(made["id"])
         if kind == "ports":
