@@ -16,8 +16,7 @@ pytestmark = pytest.mark.real
 
 Instances = dict[str, Instance]
 
-# Of other MACs than a port's own, Neutron takes those of VRRP (RFC 5798) only into address pairs.
-FORGED, FORGED6, FORGED_MAC = "10.30.0.99", "fd00:30::99", "00:00:5e:00:01:63"
+FORGED, FORGED6, FORGED_MAC = "10.30.0.99", "fd00:30::99", "fa:16:3e:99:99:99"
 
 OWN_PORTS = """
 import json, openstack
@@ -88,7 +87,7 @@ def test_docker_runs_on_it_and_its_containers_get_out_by_dockers_own_bridge(inst
 def changed(network: Any, port: str, **attributes: Any) -> Iterator[None]:
     """Give a port other attributes for a while."""
     before = network.get_port(port)
-    names = {"security_groups": "security_group_ids"}
+    names = {"security_groups": "security_group_ids", "port_security_enabled": "is_port_security_enabled"}
     old = {name: getattr(before, names.get(name, name)) for name in attributes}
     network.update_port(port, **attributes)
     try:
@@ -127,24 +126,28 @@ def arrived(source: Instance, target: Instance) -> set[str]:
 
 def test_nothing_with_a_forged_source_leaves_it(instances: Instances, instance_demo: Any, open_group: str) -> None:
     one, other = instances["i1"], instances["i3"]
-    pairs = [
-        {"ip_address": FORGED},
-        {"ip_address": FORGED6},
-        {"ip_address": one.address, "mac_address": FORGED_MAC},
-    ]
     one.host.run(["ip", "address", "add", f"{FORGED6}/128", "dev", "eth0", "nodad"])
     try:
-        # The receiver's group lets everything in, and what the port is allowed arrives: so only port security is left
-        # to stop what it is not.
+        # The receiver's group lets everything in, and all arrives where port security is off: so it alone stops them.
         with changed(instance_demo, other.port, security_groups=[open_group]):
-            with changed(instance_demo, one.port, allowed_address_pairs=pairs):
+            with changed(instance_demo, one.port, port_security_enabled=False, security_groups=[]):
                 assert eventually(lambda: arrived(one, other) == {"honest", "address", "mac"})
                 assert udp_arrives(other, one, other.address6, 100, source=FORGED6)
             assert eventually(lambda: arrived(one, other) == {"honest"})
             assert not udp_arrives(other, one, other.address6, 100, source=FORGED6)
-            assert udp_arrives(other, one, other.address6, 100)
+            assert udp_arrives(other, one, other.address6, 100, source=one.address6)
     finally:
         one.host.run(["ip", "address", "delete", f"{FORGED6}/128", "dev", "eth0"])
+
+
+def test_an_address_pair_lets_another_source_leave_it(
+    instances: Instances, instance_demo: Any, open_group: str
+) -> None:
+    one, other = instances["i1"], instances["i3"]
+    with changed(instance_demo, other.port, security_groups=[open_group]):
+        with changed(instance_demo, one.port, allowed_address_pairs=[{"ip_address": "10.30.0.96/29"}]):
+            assert eventually(lambda: arrived(one, other) == {"honest", "address"})
+        assert eventually(lambda: arrived(one, other) == {"honest"})
 
 
 def test_what_its_security_groups_do_not_allow_does_not_come_in(
