@@ -9,10 +9,13 @@ import openstack
 import pytest
 import yaml
 
-from fairlead.lab import Lab
+from fairlead.lab import Lab, LabSpec
 from tests.e2e.docker import Docker
+from tests.e2e.instance import Instance
 
 CLOUDS = "/etc/openstack/clouds.yaml"
+INSTANCES = LabSpec("e2e-instances", hosts=2, agent=False, instances=3, instance_subnets=2)
+"""i1 (on h1) and i3 (on h2) share a subnet, i2 (on h2) is on the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +37,34 @@ def h2(lab: Lab) -> Iterator[Docker]:
     docker = Docker(lab.host("h2"))
     yield docker
     docker.clear()
+
+
+@pytest.fixture(scope="session")
+def instance_lab() -> Iterator[Lab]:
+    """A lab that carries instances, made for the session; or the one that FAIRLEAD_INSTANCE_LAB names, left running."""
+    running = os.environ.get("FAIRLEAD_INSTANCE_LAB")
+    if running:
+        yield Lab.load(running)
+        return
+    made = Lab(INSTANCES)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def instance_demo(instance_lab: Lab) -> Iterator[Any]:
+    """The network service of the instances' project, as its member."""
+    with connected(instance_lab, "demo") as connection:
+        yield connection.network
+
+
+@pytest.fixture
+def instances(instance_lab: Lab, instance_demo: Any) -> dict[str, Instance]:
+    """The instances by name."""
+    return {host.name: Instance.of(host, instance_demo) for host in instance_lab.instances}
 
 
 @pytest.fixture(scope="session")

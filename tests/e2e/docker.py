@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,14 @@ class Host(Protocol):
     def run(
         self, command: list[str], *, check: bool = True, timeout: float | None = None
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+class Prober(Protocol):
+    """What sends and receives packets: a container, or an instance."""
+
+    def probe(self, *arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str]: ...
+
+    def probing(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]: ...
 
 
 @dataclass(frozen=True)
@@ -159,14 +167,14 @@ def eventually(condition: Any, *, seconds: float = 15.0) -> bool:
     return True
 
 
-def tcp_works(server: Running, client: Running, address: str, *, size: int = 200_000) -> bool:
-    """Send bytes from one container to another and back over TCP."""
+def tcp_works(server: Prober, client: Prober, address: str, *, size: int = 200_000) -> bool:
+    """Send bytes from one to another and back over TCP."""
     with server.probing("listen-tcp", address, "5001"):
         done = client.probe("talk-tcp", address, "5001", str(size))
     return done.stdout.strip() == str(size)
 
 
-def udp_arrives(server: Running, client: Running, address: str, size: int, *, source: str = "") -> bool:
+def udp_arrives(server: Prober, client: Prober, address: str, size: int, *, source: str = "") -> bool:
     """Say whether one unfragmented datagram with `size` bytes of payload arrives."""
     with server.probing("listen-udp", address, "5002", "3") as listening:
         client.probe("send-udp", address, "5002", str(size), *([source] if source else []))

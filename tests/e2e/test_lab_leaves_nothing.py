@@ -10,6 +10,7 @@ import pytest
 
 from fairlead.lab import Lab, LabSpec
 from fairlead.lab.down import down
+from fairlead.lab.neutron import Neutron
 from fairlead.lab.paths import LabPaths
 from fairlead.model.errors import LabError
 from tests.e2e.machine import Machine, left_behind, look
@@ -27,8 +28,8 @@ def before() -> Iterator[Machine]:
         down(LabPaths(NAME))
 
 
-def start_up() -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fairlead", "lab", "up", "--name", NAME, "--no-agent"]
+def start_up(*options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fairlead", "lab", "up", "--name", NAME, "--no-agent", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -74,6 +75,25 @@ def test_an_interrupted_start_says_what_to_do_and_goes_on(before: Machine, secon
     lab.up()
     assert lab.status().ill == ()
     assert lab.host("h2").run(["docker", "run", "--rm", "busybox", "hostname"]).stdout
+    lab.down()
+    assert left_behind(before, NAME) == {}
+
+
+@pytest.mark.parametrize("stage", ["instance-networks", "i1/nic"])
+def test_instances_half_made_are_finished_without_a_second_of_anything(before: Machine, stage: str) -> None:
+    with start_up("--instances", "2") as making:
+        assert making.stdout
+        assert any(f" {stage} " in line for line in making.stdout), "it ended before it came so far"
+        making.kill()
+        making.communicate()
+    lab = Lab(LabSpec(NAME, hosts=2, agent=False, instances=2))
+    lab.up()
+    assert lab.status().ill == ()
+    neutron = Neutron(lab.clouds_yaml)
+    assert sorted(network["name"] for network in neutron.all("networks")) == ["external", "instances"]
+    assert sorted(port["name"] for port in neutron.all("ports", device_owner="compute:nova")) == ["i1", "i2"]
+    assert len(neutron.all("ports", device_owner="network:router_interface")) == 2
+    assert lab.host("i1").run(["busybox", "ping", "-c", "1", "-W", "1", "i2"]).returncode == 0
     lab.down()
     assert left_behind(before, NAME) == {}
 

@@ -109,22 +109,22 @@ class InstanceCloud:
 
     async def _make_subnet(self, name: str, network: str, cidr: IPv4Network | IPv6Network) -> None:
         key = {"name": name, "network_id": network}
-        await self._ensure(self._demo, "subnets", key, {"ip_version": cidr.version, "cidr": str(cidr)})
+        # Neutron's choice for IPv6, the first address, is one that every router on the link has (RFC 4291, 2.6.1).
+        attributes = {"ip_version": cidr.version, "cidr": str(cidr), "gateway_ip": str(cidr[1])}
+        await self._ensure(self._demo, "subnets", key, attributes)
 
     async def make_router(self, networks: Iterable[InstanceNetwork]) -> None:
         """Join the networks by a router, which translates the addresses of what leaves them."""
-        router = await self._ensure(self._demo, "routers", {"name": ROUTER}, {})
-        path = f"routers/{router['id']}"
-        if not router.get("external_gateway_info"):
-            external = await self._one(self._demo, "networks", name=EXTERNAL)
-            gateway = {"router": {"external_gateway_info": {"network_id": external["id"]}}}
-            await asyncio.to_thread(self._demo.put, path, gateway)
+        external = await self._one(self._demo, "networks", name=EXTERNAL)
+        gateway = {"external_gateway_info": {"network_id": external["id"]}}
+        router = await self._ensure(self._demo, "routers", {"name": ROUTER}, gateway)
         ports = await asyncio.to_thread(self._demo.all, "ports", device_id=router["id"])
         joined = {address["subnet_id"] for port in ports for address in port["fixed_ips"]}
         for wanted in networks:
             network = await self._one(self._demo, "networks", name=wanted.name)
             for subnet in sorted(set(network["subnets"]) - joined):
-                await asyncio.to_thread(self._demo.put, f"{path}/add_router_interface", {"subnet_id": subnet})
+                path = f"routers/{router['id']}/add_router_interface"
+                await asyncio.to_thread(self._demo.put, path, {"subnet_id": subnet})
 
     async def make_port(self, placement: Placement) -> Nic:
         """Make an instance's port as the user, and bind it to its host as the administrator: so does Nova."""

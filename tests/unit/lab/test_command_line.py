@@ -36,6 +36,8 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["down"], NEEDS_ROOT),
         (["purge"], NEEDS_ROOT),
         (["up", "--hosts", "0"], "a lab can't have 0 hosts: choose from 1 to 32"),
+        (["up", "--instances", "33"], "a lab can't have 33 instances: choose from 0 to 32"),
+        (["up", "--instance-subnets", "3"], "instances can't be on 3 subnets: choose 1 to 2"),
         (["up", "--mtu", "900"], "an underlay can't have an MTU of 900: choose from 1400 to 9216"),
         (
             ["up", "--name", "A"],

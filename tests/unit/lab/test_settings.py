@@ -13,6 +13,7 @@ from fairlead.lab.settings import (
     daemon_json,
     fairlead_toml,
     host_clouds_yaml,
+    instance_fairlead_toml,
     keystone_conf,
     neutron_conf,
 )
@@ -64,6 +65,13 @@ def test_the_agent_is_told_its_cloud_its_folder_and_its_switch() -> None:
         "cloud": {"name": "fairlead"},
         "agent": {"state_dir": '/with "quotes"'},
         "ovs": {"db": "unix:/run/openvswitch/db.sock", "bridge": "br-int"},
+    }
+
+
+def test_the_agent_on_an_instance_is_told_to_route_and_of_no_switch() -> None:
+    assert tomllib.loads(instance_fairlead_toml(Path("/state"))) == {
+        "cloud": {"name": "fairlead"},
+        "agent": {"mode": "routed", "state_dir": "/state"},
     }
 
 

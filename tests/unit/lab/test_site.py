@@ -6,11 +6,16 @@ import pytest
 
 from fairlead.lab.cgroups import CgroupTree
 from fairlead.lab.components import INHERITED_SOCKET
+from fairlead.lab.database import Snapshot
 from fairlead.lab.graph import Stage, StageTime, run_stages
+from fairlead.lab.manifest import Datapath, Manifest, ManifestFile
+from fairlead.lab.namespaces import hosts_file
 from fairlead.lab.openvswitch import detect_datapath, switch_setup, tunnel_warmup
 from fairlead.lab.paths import LabPaths
 from fairlead.lab.site import Site
 from fairlead.lab.spec import LabSpec
+from fairlead.lab.stages import lab_stages
+from fairlead.lab.supervisor import Supervisor
 
 
 class Nobody:
@@ -48,6 +53,47 @@ async def test_every_need_is_a_component_or_a_stage_and_comes_before(tmp_path: P
     assert ("h3/agent" in order) is agent
 
 
+async def test_instances_come_once_neutron_and_their_hosts_switch_are_there(tmp_path: Path) -> None:
+    made = site(tmp_path, LabSpec("lab", hosts=2, instances=3, instance_subnets=2))
+    supervisor = Supervisor(made, ManifestFile(tmp_path / "manifest"), Manifest(made.spec, "netdev"))
+    order: list[str] = []
+
+    def only_told(stage: Stage) -> Stage:
+        async def run() -> None:
+            order.append(stage.name)
+
+        return Stage(stage.name, run, stage.needs)
+
+    stages = lab_stages(made, supervisor, Snapshot(tmp_path / "none"))
+    await run_stages([only_told(stage) for stage in stages], Nobody())
+    assert order.index("neutron") < order.index("instance-networks") < order.index("i3/nic")
+    assert order.index("h2/ovn-controller") < order.index("instance-networks") < order.index("instance-router")
+    assert max(order.index(name) for name in ("i1/nic", "i2/nic", "instance-router", "tunnels")) < order.index(
+        "instances"
+    )
+    needs = {stage.name: stage.needs for stage in stages}
+    assert needs["i1/dockerd"] == ("i1",), "Docker on an instance waits for no cloud"
+    assert needs["i1"] == ("fabric",)
+
+
+def test_a_lab_without_instances_has_no_stage_for_them(tmp_path: Path) -> None:
+    made = site(tmp_path, LabSpec("lab"))
+    supervisor = Supervisor(made, ManifestFile(tmp_path / "manifest"), Manifest(made.spec, "netdev"))
+    stages = lab_stages(made, supervisor, Snapshot(tmp_path / "none"))
+    assert not [stage.name for stage in stages if stage.name.startswith("i")]
+
+
+def test_an_instance_has_a_dockerd_and_no_switch(tmp_path: Path) -> None:
+    components = site(tmp_path, LabSpec("lab", instances=1)).components()
+    assert [name for name in components if name.startswith("i1/")] == ["i1/dockerd"]
+
+
+def test_only_an_instances_hosts_file_names_the_instances() -> None:
+    spec = LabSpec("lab", hosts=1, instances=1)
+    assert "192.0.2.11 h1\n10.30.0.11 i1\nfd00:30::b i1\n" in hosts_file(spec, "i1")
+    assert "i1" not in hosts_file(spec, "h1")
+
+
 def test_only_the_apis_are_handed_a_socket_of_the_machines(tmp_path: Path) -> None:
     components = site(tmp_path, LabSpec("lab")).components()
     assert {name for name, one in components.items() if one.inherits_socket} == {"keystone", "neutron"}
@@ -81,6 +127,20 @@ def test_a_switch_in_user_space_takes_the_nic_and_its_address() -> None:
     assert "set Interface br-phy mtu_request=9000" in script
     assert "ip address replace 192.0.2.12/24 dev br-phy" in script
     assert "ip address replace 192.0.2.12/24 dev eth0" in switch_setup("h2", "system", 9000)
+
+
+@pytest.mark.parametrize("datapath", ["netdev", "system"])
+def test_the_routers_way_to_the_underlay_is_a_bridge_with_the_hosts_nic(datapath: Datapath) -> None:
+    script = switch_setup("h1", datapath, 1500, gateway=True)
+    assert "external_ids:ovn-bridge-mappings='\"underlay:br-phy\"'" in script
+    assert f"set Bridge br-phy datapath_type={datapath}" in script
+    assert "add-port br-phy eth0" in script
+
+
+def test_routers_have_a_way_to_the_underlay_on_one_host_and_only_with_instances(tmp_path: Path) -> None:
+    assert site(tmp_path, LabSpec("lab")).gateway is None
+    assert site(tmp_path, LabSpec("lab", instances=1)).gateway == "h1"
+    assert "ovn-bridge-mappings" not in switch_setup("h2", "netdev", 1500)
 
 
 def test_a_lone_host_has_no_tunnels_to_warm() -> None:
