@@ -144,9 +144,13 @@ class Operator:
         wanted = {"network_id": network_id, "cidr": cidr, "ip_version": 4, "enable_dhcp": False}
         return network_id, await self.make("subnet", wanted)
 
-    async def undo(self) -> None:
+    async def undo_limits(self) -> None:
         if self.limited:
             await self.client.call("DELETE", f"/quotas/{self.project_id}")
+            self.limited = False
+
+    async def undo(self) -> None:
+        await self.undo_limits()
         for path in reversed(self.made):
             await self.client.call("DELETE", path)
 
@@ -161,6 +165,7 @@ async def operator(cloud: Cloud) -> AsyncIterator[Operator]:
 
 MakeNetwork = Callable[..., Awaitable[Network]]
 MakeSubnet = Callable[..., Awaitable[Subnet]]
+MakeRouter = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
@@ -200,3 +205,32 @@ async def network(make_network: MakeNetwork) -> Network:
 @pytest.fixture
 async def subnet(network: Network, make_subnet: MakeSubnet) -> Subnet:
     return await make_subnet(network, gateway="10.20.0.1")
+
+
+@pytest.fixture
+async def make_router(cloud: Cloud, make_network: MakeNetwork, operator: Operator) -> AsyncIterator[MakeRouter]:
+    """Makes the member's routers with interfaces on subnets, gives their ids, and takes them away after the test."""
+    async with NeutronClient(cloud.member) as client:
+        made: list[tuple[str, str]] = []
+
+        async def put(router_id: str, action: str, body: Any) -> None:
+            await client.call("PUT", f"/routers/{router_id}/{action}", body=msgspec.json.encode(body))
+
+        async def make(*subnets: Subnet, name: str = "") -> str:
+            body = await client.call("POST", "/routers", body=msgspec.json.encode({"router": {"name": name}}))
+            router_id: str = msgspec.json.decode(body)["router"]["id"]
+            made.append((router_id, ""))
+            for subnet in subnets:
+                await put(router_id, "add_router_interface", {"subnet_id": subnet.id})
+                made.append((router_id, subnet.id))
+            return router_id
+
+        yield make
+        # A limit below what a router has would forbid to take routes away.
+        await operator.undo_limits()
+        for router_id, subnet_id in reversed(made):
+            await client.call("PUT", f"/routers/{router_id}", body=b'{"router": {"routes": []}}')
+            if subnet_id:
+                await put(router_id, "remove_router_interface", {"subnet_id": subnet_id})
+            else:
+                await client.call("DELETE", f"/routers/{router_id}")

@@ -72,6 +72,7 @@ class NeutronApi:
                 ("/{id}/tags/{tag}", self._tag),
             ):
                 app.router.add_route("*", path + suffix, _bound(handler, collection))
+        app.router.add_put("/v2.0/routers/{id}/{action}", self._route)
         return app
 
     async def _list_extensions(self, request: web.Request) -> web.Response:
@@ -118,8 +119,8 @@ class NeutronApi:
         if request.method != "POST":
             raise Refusal(405, "HTTPMethodNotAllowed", "Method Not Allowed")
         body = await _body(request)
-        # The real one takes several of anything; of ports is what Fairlead needs.
-        several = collection == "ports" and "ports" in body
+        # The real one takes several of anything; of these is what Fairlead needs.
+        several = collection in {"ports", "security_group_rules"} and collection in body
         wanted = _several(body, collection) if several else [_one(body, collection)]
         if "tag-ports-during-bulk-creation" not in self.extensions:
             for one in wanted:
@@ -140,6 +141,11 @@ class NeutronApi:
         else:
             item = self.store.get(collection, resource_id, caller)
         return web.json_response({collection[:-1]: query.only_fields(_shown(item, caller), _pairs(request))})
+
+    async def _route(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        router_id, action = request.match_info["id"], request.match_info["action"]
+        return web.json_response(self._networking.routers.act(router_id, action, await _body(request), caller))
 
     async def _tags(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)

@@ -28,6 +28,7 @@ PROJECTS = ("demo", "other")
 # What Fairlead looks for among the aliases of a Neutron 2026.1 with ML2/OVN.
 EXTENSIONS = frozenset(
     {"standard-attr-tag", "standard-attr-revisions", "revision-if-match", "security-group", "binding", "net-mtu"}
+    | {"allowed-address-pairs", "port-security", "router", "extraroute", "extraroute-atomic"}
 )
 TAGS_WHILE_CREATING = "tag-ports-during-bulk-creation"
 
@@ -157,7 +158,7 @@ class FakeCloud:
         self._faults.append(fault)
 
     def set_quota(self, project: str = "demo", **limits: int) -> None:
-        """Limit a project's network=, subnet=, port=, security_group=; -1: no limit."""
+        """Limit a project's network=, subnet=, port=, security_group=, router_route= …; -1: no limit."""
         self.store.quotas.setdefault(self.project_id(project), {}).update(limits)
 
     # What was asked

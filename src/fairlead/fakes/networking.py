@@ -1,4 +1,4 @@
-"""Neutron's operations on networks, subnets, ports and security groups, and the rules between them; no HTTP here.
+"""Neutron's operations on networks and what is on them, and the rules between them; no HTTP here.
 
 Resources are dictionaries with the API's own attribute names (https://docs.openstack.org/api-ref/network/v2/).
 Every operation is one step of the event loop, so it happens wholly or not at all.
@@ -7,8 +7,10 @@ Every operation is one step of the event loop, so it happens wholly or not at al
 from collections.abc import Callable
 
 from fairlead.fakes.caller import Caller
+from fairlead.fakes.groups import Groups
 from fairlead.fakes.ports import Ports
 from fairlead.fakes.refusal import Refusal, forbidden
+from fairlead.fakes.routers import Routers
 from fairlead.fakes.store import Resource, Store
 from fairlead.fakes.subnets import Subnets
 
@@ -22,6 +24,8 @@ class Networking:
         self._store = store
         self._subnets = Subnets(store)
         self._ports = Ports(store)
+        self._groups = Groups(store)
+        self.routers = Routers(store, self._ports)
 
     def create(self, collection: str, wanted: list[Resource], caller: Caller) -> list[Resource]:
         """Make all of these resources or none: attributes, then quota, then policy, then the rules of their kind."""
@@ -29,7 +33,9 @@ class Networking:
             "networks": self._create_network,
             "subnets": self._subnets.create,
             "ports": self._ports.create,
-            "security_groups": self._create_group,
+            "security_groups": self._groups.create,
+            "security_group_rules": self._groups.create_rule,
+            "routers": self.routers.create,
         }
         self._store.check_quota(collection, len(wanted), caller)
         if not caller.writes and not (collection == "ports" and caller.privileged):
@@ -40,6 +46,8 @@ class Networking:
                 made.append(makers[collection](one, caller))
         except Refusal:
             for item in made:
+                if collection == "security_group_rules":
+                    self._groups.release_rule(item)
                 self._store.drop(collection, item["id"])
             raise
         return made
@@ -52,6 +60,8 @@ class Networking:
         self._store.check_revision(item, revision)
         if collection == "ports":
             self._ports.prepare_change(item, change, caller)
+        elif collection == "routers" and "routes" in change:
+            self.routers.check_routes(item, change["routes"])
         changed = {key: value for key, value in change.items() if item.get(key) != value}
         if changed:
             self._store.change(collection, item, changed)
@@ -65,8 +75,14 @@ class Networking:
             self._empty_network(item)
         elif collection == "subnets":
             self._subnets.release(item)
+        elif collection == "ports":
+            self._ports.release(item)
         elif collection == "security_groups":
-            self._check_group_unused(item, caller)
+            self._groups.release(item, caller)
+        elif collection == "security_group_rules":
+            self._groups.release_rule(item)
+        elif collection == "routers":
+            self.routers.release(item)
         self._store.drop(collection, resource_id)
 
     def usage(self, network_id: str, caller: Caller) -> Resource:
@@ -105,21 +121,3 @@ class Networking:
             )
         for subnet_id in network["subnets"]:
             self._store.drop("subnets", subnet_id)
-
-    def _create_group(self, wanted: Resource, caller: Caller) -> Resource:
-        self._store.default_group(caller.project_id)
-        return self._store.keep(
-            "security_groups",
-            caller.project_id,
-            {"name": wanted.get("name", ""), "description": wanted.get("description", ""), "stateful": True},
-        )
-
-    def _check_group_unused(self, group: Resource, caller: Caller) -> None:
-        if group["name"] == "default" and not caller.admin:
-            raise Refusal(
-                409,
-                "SecurityGroupCannotRemoveDefault",
-                "Insufficient rights for removing default security group.",
-            )
-        if any(group["id"] in port["security_groups"] for port in self._store.resources["ports"].values()):
-            raise Refusal(409, "SecurityGroupInUse", f"Security Group {group['id']} in use.")

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
-from fairlead.fakes import addresses
+from fairlead.fakes import addresses, pairs
 from fairlead.fakes.caller import Caller
 from fairlead.fakes.refusal import Refusal, forbidden, invalid
 from fairlead.fakes.store import Resource, Store
 from fairlead.model.network import IPAddress
+
+ROUTER_INTERFACE = "network:router_interface"
 
 
 class Ports:
@@ -20,13 +22,26 @@ class Ports:
         """Make a port on a network."""
         network = self._store.get("networks", wanted["network_id"], caller)
         self._check_port_policy(wanted, network, caller)
+        return self.make(wanted, network, caller, caller.project_id)
+
+    def make(self, wanted: Resource, network: Resource, caller: Caller, project_id: str) -> Resource:
+        """Make a port for a project, without a look at policy."""
         mac = self._mac(wanted.get("mac_address"), network)
         fixed_ips = self._allocate(wanted.get("fixed_ips"), network, caller, own=())
-        groups = self._port_groups(wanted.get("security_groups"), caller)
+        # Neutron trusts its own devices.
+        trusted = wanted.get("device_owner", "").startswith("network:")
+        secure = not trusted and wanted.get("port_security_enabled", network["port_security_enabled"])
+        groups = wanted.get("security_groups")
+        security = {
+            "port_security_enabled": secure,
+            "security_groups": self._port_groups(groups, caller) if secure or groups else [],
+            "allowed_address_pairs": pairs.read_pairs(wanted.get("allowed_address_pairs") or [], mac),
+        }
+        pairs.check_security(security, {})
         host = wanted.get("binding:host_id") or ""
         return self._store.keep(
             "ports",
-            caller.project_id,
+            project_id,
             {
                 "name": wanted.get("name", ""),
                 "description": wanted.get("description", ""),
@@ -37,8 +52,7 @@ class Ports:
                 "device_owner": wanted.get("device_owner", ""),
                 "admin_state_up": True,
                 "status": "DOWN",
-                "security_groups": groups,
-                "port_security_enabled": True,
+                **security,
                 "binding:host_id": host,
                 "binding:vif_type": "ovs" if host else "unbound",
                 "binding:vnic_type": "normal",
@@ -52,6 +66,8 @@ class Ports:
             raise forbidden("rule:create_port and rule:create_port:binding:host_id")
         if caller.privileged or network["project_id"] == caller.project_id:
             return
+        if wanted.get("allowed_address_pairs"):
+            raise forbidden("rule:create_port and rule:create_port:allowed_address_pairs")
         if wanted.get("mac_address"):
             raise forbidden("rule:create_port and rule:create_port:mac_address")
         if any("ip_address" in fixed for fixed in wanted.get("fixed_ips") or ()):
@@ -134,12 +150,28 @@ class Ports:
         """Check a change of a port, and put allocated addresses in the place of wanted ones."""
         if "binding:host_id" in change and not caller.may_bind:
             raise forbidden("rule:update_port and rule:update_port:binding:host_id")
+        network = self._store.resources["networks"][port["network_id"]]
+        if change.get("allowed_address_pairs") is not None:
+            if not caller.privileged and network["project_id"] != caller.project_id:
+                raise forbidden("rule:update_port and rule:update_port:allowed_address_pairs")
+            change["allowed_address_pairs"] = pairs.read_pairs(change["allowed_address_pairs"], port["mac_address"])
         if change.get("security_groups") is not None:
             change["security_groups"] = self._port_groups(change["security_groups"], caller)
         if change.get("fixed_ips") is not None:
-            network = self._store.resources["networks"][port["network_id"]]
             own = {ip_address(fixed["ip_address"]) for fixed in port["fixed_ips"]}
             change["fixed_ips"] = self._allocate(change["fixed_ips"], network, caller, own)
+        pairs.check_security(port, change)
+
+    @staticmethod
+    def release(port: Resource) -> None:
+        """Let a port go, unless it is a router's."""
+        if port["device_owner"] == ROUTER_INTERFACE:
+            raise Refusal(
+                409,
+                "ServicePortInUse",
+                f"Port {port['id']} cannot be deleted directly via the port API: "
+                f"has device owner {port['device_owner']}.",
+            )
 
     def _port_groups(self, wanted: list[str] | None, caller: Caller) -> list[str]:
         if wanted is None:

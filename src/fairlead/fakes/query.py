@@ -20,6 +20,8 @@ FILTERS = {
     | {"network_id", "device_id", "device_owner", "mac_address", "fixed_ips", "status", "admin_state_up"}
     | {"security_groups", "binding:host_id"},
     "security_groups": _COMMON | {"shared"},
+    "security_group_rules": _COMMON | {"security_group_id", "direction", "ethertype", "remote_ip_prefix"},
+    "routers": _COMMON | {"status", "admin_state_up"},
 }
 _NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
 

@@ -12,8 +12,24 @@ from fairlead.fakes.refusal import Refusal, forbidden, missing
 
 Resource = dict[str, Any]
 
-KINDS = {"networks": "Network", "subnets": "Subnet", "ports": "Port", "security_groups": "SecurityGroup"}
-DEFAULT_QUOTAS = {"network": 100, "subnet": 100, "port": 500, "security_group": 10}
+KINDS = {
+    "networks": "Network",
+    "subnets": "Subnet",
+    "ports": "Port",
+    "security_groups": "SecurityGroup",
+    "security_group_rules": "SecurityGroupRule",
+    "routers": "Router",
+}
+# router_route is for each router, and never counts as used.
+DEFAULT_QUOTAS = {
+    "network": 100,
+    "subnet": 100,
+    "port": 500,
+    "security_group": 10,
+    "security_group_rule": 100,
+    "router": 10,
+    "router_route": 30,
+}
 _MAX_TAGS = 50
 
 
@@ -53,7 +69,30 @@ class Store:
         for group in self.resources["security_groups"].values():
             if group["project_id"] == project_id and group["name"] == "default":
                 return group
-        return self.keep("security_groups", project_id, {"name": "default", "description": "Default security group"})
+        group = self.keep_group(project_id, "default", "Default security group")
+        for ethertype in ("IPv4", "IPv6"):
+            self.keep_rule(group, {"direction": "ingress", "ethertype": ethertype, "remote_group_id": group["id"]})
+        return group
+
+    def keep_group(self, project_id: str, name: str, description: str) -> Resource:
+        """Add a security group with the rules that every new one has: everything may go out."""
+        attributes = {"name": name, "description": description, "stateful": True, "security_group_rules": []}
+        group = self.keep("security_groups", project_id, attributes)
+        for ethertype in ("IPv4", "IPv6"):
+            self.keep_rule(group, {"direction": "egress", "ethertype": ethertype})
+        return group
+
+    def keep_rule(self, group: Resource, attributes: Resource) -> Resource:
+        """Add a rule to a security group."""
+        open_ = {"remote_ip_prefix": None, "remote_group_id": None, "remote_address_group_id": None, "protocol": None}
+        ranges = {"port_range_min": None, "port_range_max": None, "description": ""}
+        rule = self.keep(
+            "security_group_rules",
+            group["project_id"],
+            {**open_, **ranges, **attributes, "security_group_id": group["id"]},
+        )
+        group["security_group_rules"].append(rule)
+        return rule
 
     def set_tags(self, collection: str, resource_id: str, tags: Iterable[str], caller: Caller) -> list[str]:
         """Replace all tags of a resource."""
@@ -75,7 +114,8 @@ class Store:
         self.revise(item)
 
     def _sees(self, collection: str, item: Resource, caller: Caller) -> bool:
-        if caller.privileged or item["project_id"] == caller.project_id:
+        sees_all = caller.admin if collection == "routers" else caller.privileged
+        if sees_all or item["project_id"] == caller.project_id:
             return True
         if collection == "networks":
             return bool(item["shared"])

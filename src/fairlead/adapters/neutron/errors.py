@@ -79,6 +79,7 @@ _BY_KIND: dict[str, tuple[type[FairleadError], str]] = {
     "NetworkInUse": (StillInUse, "remove what is on it first; see `openstack port list --network`"),
     "SubnetInUse": (StillInUse, "remove what has an address of it first; see `openstack port list`"),
     "PortInUse": (StillInUse, "detach the device from the port first"),
+    "ServicePortInUse": (StillInUse, "take it off the router or the service that has it"),
     "SecurityGroupInUse": (StillInUse, "take it off the ports first; see `openstack port list --security-group`"),
     "GatewayConflictWithAllocationPools": (InvalidInput, "leave the gateway out of the allocation pools"),
     "OverlappingAllocationPools": (InvalidInput, "give allocation pools that do not overlap"),
