@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.engine.names import OWNED
 from fairlead.engine.routed.reconcile import LAST_RITES
-from fairlead.fakes import FakeCloud
+from fairlead.fakes import FakeCloud, Fault
 from fairlead.model.network import AddressPair, NewSecurityGroup, PortChange
 from tests.unit.routed.conftest import Launch, Site
 from tests.unit.routed.nodes import RANGE, CommandError, Instance
@@ -145,7 +145,8 @@ async def test_commands_are_taken_down_while_neutron_is_away_and_carried_out_lat
     await one.join()
     await two.join()
     await settle(one, two)
-    cloud.fail(status=503, times=2)
+    for _ in range(2):
+        cloud.fail(Fault(status=503))
     await one.hear("subnet-add", two)
     await one.behind()
     assert one.routes() == {two.subnet: two.address}
