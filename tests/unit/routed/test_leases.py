@@ -7,7 +7,7 @@ import pytest
 from fairlead.engine.names import OWNED
 from fairlead.engine.routed.reconcile import LAST_RITES
 from fairlead.fakes import FakeCloud, Fault
-from fairlead.model.network import AddressPair, NewSecurityGroup, PortChange
+from fairlead.model.network import AddressPair, NewSecurityGroup, Port, PortChange
 from tests.unit.routed.conftest import Launch, Site
 from tests.unit.routed.nodes import RANGE, CommandError, Instance
 
@@ -182,7 +182,7 @@ async def test_a_port_that_somebody_else_changes_at_the_same_time_loses_nothing(
     one = await launch(1)
     await one.join()
     found, foreign = one.neutron.find_ports, AddressPair(IPv4Network("192.0.2.0/24"))
-    raced = []
+    raced: list[Port] = []
 
     async def find_and_lose_the_race(**given: str) -> list:  # type: ignore[type-arg]
         ports = await found(**given)
@@ -218,3 +218,20 @@ async def test_what_is_no_lease_of_ours_is_refused_in_words(launch: Launch) -> N
         await one.command("post-startup", NETWORK="10.5.0.0/16", SUBNET=one.subnet, PUBLIC_IP=one.address)
     with pytest.raises(CommandError, match=r"is not Fairlead's"):
         await one.command("subnet-add", SUBNET=one.subnet, PUBLIC_IP=one.address, DATA="a vxlan's")
+
+
+async def test_a_change_of_a_router_is_said_again_soon_and_once(site: Site, launch: Launch) -> None:
+    """Neutron may lose one of several on the way to OVN, and brings OVN to the whole list at the next request."""
+    one, far = await launch(1), await launch(2, network=1)
+    await one.join()
+    await far.join(one)
+
+    def asked() -> int:
+        return sum("add_extraroutes" in call.path for call in site.cloud.calls)
+
+    await one.behind()
+    assert asked() == 1
+    await one.behind(5)
+    assert asked() == 2
+    await settle(one, seconds=25)
+    assert asked() == 2

@@ -4,7 +4,7 @@ The kernel's routes are looked at every two seconds and need no cloud. Neutron i
 node at rest; a failure slows that down (`Pace`), and is said once.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 
 import structlog
@@ -13,7 +13,7 @@ from fairlead.engine.bell import Bell
 from fairlead.engine.pace import Pace
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.ports import close_port, is_within, open_port
-from fairlead.engine.routed.routers import route_lease, unroute_lease
+from fairlead.engine.routed.routers import RouteChange, repeat, route_lease, unroute_lease
 from fairlead.model.errors import CloudUnavailable, FairleadError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork, Port
 from fairlead.model.records import Lease
@@ -27,6 +27,9 @@ CLOUD_EVERY = 15.0
 
 LEARN_EVERY = 3.0
 """Seconds after which a peer whose IPv6 part was not in Neutron yet is looked for again."""
+
+REPEAT_AFTER = 3.0
+"""Seconds after which a change of a router is said again, up to twice as many."""
 
 LAST_RITES = 20.0
 """Seconds over which the nodes spread the removal of what an ended lease left: the first one does it for all."""
@@ -45,6 +48,7 @@ class Reconciler:
         self.bell = Bell()
         self.pace = Pace(random)
         self.trouble: dict[str, str] = {}
+        self._repeats: list[tuple[float, RouteChange]] = []
 
     def wake(self) -> None:
         """Look at everything at once: a lease has changed."""
@@ -61,6 +65,10 @@ class Reconciler:
         if now >= max(self._cloud_at, self.pace.not_before):
             self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
             await self._cloud(now)
+        if self._repeats and now >= max(self._repeats[0][0], self.pace.not_before):
+            _, change = self._repeats.pop(0)
+            routed = [lease for lease in self._node.own() if lease.routed]
+            await self._try("router", repeat(self._node, change, routed), cloud=True)
         return False
 
     async def reconcile_kernel(self) -> None:
@@ -110,9 +118,13 @@ class Reconciler:
         if far or lease.routed:
             if not lease.routed:
                 self._node.store.put(replace(lease, routed=True))
-            await (route_lease if far else unroute_lease)(self._node, lease, port)
+            self._repeat(await (route_lease if far else unroute_lease)(self._node, lease, port))
             if not far:
                 self._node.store.put(replace(lease, routed=False))
+
+    def _repeat(self, changes: Sequence[RouteChange]) -> None:
+        at = self._node.clock.now() + REPEAT_AFTER * (1 + self._random())
+        self._repeats += [(at, change) for change in changes]
 
     async def _is_any_far(self) -> bool:
         nic = await self._node.routing.nic()
@@ -142,7 +154,7 @@ class Reconciler:
         current = [one for one in self._node.store.all(Lease) if not one.ended and one.port_id == lease.port_id]
         keep = frozenset(part for one in current if lease.port_id for part in one.parts)
         port = await self._node.port()
-        await unroute_lease(self._node, lease, port)
+        self._repeat(await unroute_lease(self._node, lease, port))
         await close_port(self._node, lease, keep=keep)
         self._node.store.delete(Lease, lease.id)
         log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)
