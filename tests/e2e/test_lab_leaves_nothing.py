@@ -79,11 +79,10 @@ def test_an_interrupted_start_says_what_to_do_and_goes_on(before: Machine, secon
     assert left_behind(before, NAME) == {}
 
 
-@pytest.mark.parametrize("stage", ["instance-networks", "i1/nic"])
-def test_instances_half_made_are_finished_without_a_second_of_anything(before: Machine, stage: str) -> None:
+def test_instances_half_made_are_finished_without_a_second_of_anything(before: Machine) -> None:
     with start_up("--instances", "2") as making:
         assert making.stdout
-        assert any(f" {stage} " in line for line in making.stdout), "it ended before it came so far"
+        assert any(" instance-networks " in line for line in making.stdout), "it ended before it came so far"
         making.kill()
         making.communicate()
     lab = Lab(LabSpec(NAME, hosts=2, agent=False, instances=2))

@@ -114,17 +114,22 @@ class InstanceCloud:
         await self._ensure(self._demo, "subnets", key, attributes)
 
     async def make_router(self, networks: Iterable[InstanceNetwork]) -> None:
-        """Join the networks by a router, which translates the addresses of what leaves them."""
-        external = await self._one(self._demo, "networks", name=EXTERNAL)
-        gateway = {"external_gateway_info": {"network_id": external["id"]}}
-        router = await self._ensure(self._demo, "routers", {"name": ROUTER}, gateway)
+        """Join the networks by a router, which translates the addresses of what leaves them.
+
+        The gateway comes last: with one, each interface would take Neutron half as long again.
+        """
+        router = await self._ensure(self._demo, "routers", {"name": ROUTER}, {})
+        path = f"routers/{router['id']}"
         ports = await asyncio.to_thread(self._demo.all, "ports", device_id=router["id"])
         joined = {address["subnet_id"] for port in ports for address in port["fixed_ips"]}
         for wanted in networks:
             network = await self._one(self._demo, "networks", name=wanted.name)
             for subnet in sorted(set(network["subnets"]) - joined):
-                path = f"routers/{router['id']}/add_router_interface"
-                await asyncio.to_thread(self._demo.put, path, {"subnet_id": subnet})
+                await asyncio.to_thread(self._demo.put, f"{path}/add_router_interface", {"subnet_id": subnet})
+        if not router.get("external_gateway_info"):
+            external = await self._one(self._demo, "networks", name=EXTERNAL)
+            gateway = {"router": {"external_gateway_info": {"network_id": external["id"]}}}
+            await asyncio.to_thread(self._demo.put, path, gateway)
 
     async def make_port(self, placement: Placement) -> Nic:
         """Make an instance's port as the user, and bind it to its host as the administrator: so does Nova."""
