@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,7 +28,7 @@ with open(os.path.dirname(__file__) + "/" + os.uname().nodename, "a") as calls:
     fcntl.flock(calls, fcntl.LOCK_EX)
     print(json.dumps([sys.argv[1:], dict(os.environ), sys.stdin.read()]), file=calls)
 if sys.argv[1] == "pre-startup":
-    print("a port of", os.uname().nodename)
+    print("a port of", os.uname().nodename, flush=True)
     print("and a warning", file=sys.stderr)
 """
 
@@ -106,14 +105,15 @@ def underlay_device(host: Host) -> str:
     return device
 
 
-def state(host: Host) -> dict[str, Any]:
-    """What of flannel's could be on a host: devices, routes, namespaces, packet filters, files, processes."""
-    lines = (
-        "ip -o link | cut -d' ' -f2; ip route; ip -6 route; ip netns; iptables-save; ip6tables-save; ls /run /var/lib"
+def state(host: Host) -> list[str]:
+    """Show what of flannel's could be on a host: devices, routes, namespaces, packet filters, files."""
+    shown = host.run(
+        ["sh", "-c", "ip -o link | cut -d' ' -f2; ip route; ip -6 route; ip netns; ls -d /run/* /var/lib/cni"],
+        check=False,
     )
-    shown = host.run(["sh", "-c", lines]).stdout.splitlines()
-    # Counters and dates change by themselves.
-    return {"lines": sorted(line.split("[")[0] for line in shown if not line.startswith("#"))}
+    filters = host.run(["sh", "-c", "iptables-save; ip6tables-save"]).stdout.splitlines()
+    rules = [line for line in filters if line.startswith("-A") or " - [" in line]
+    return sorted([*shown.stdout.splitlines(), *(rule.split(" [")[0] for rule in rules)])
 
 
 def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: Etcd) -> None:
