@@ -1,17 +1,20 @@
 """Real flannel on the lab's hosts: with a backend of its own, and what its `extension` backend gives to commands."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fairlead.lab import Lab
+from fairlead.lab.cgroups import members
 from fairlead.lab.flannel import Etcd, Flanneld, clean, pod
 from fairlead.lab.host import Host
 from fairlead.lab.spec import underlay_address
@@ -29,7 +32,7 @@ with open(os.path.dirname(__file__) + "/" + os.uname().nodename, "a") as calls:
     fcntl.flock(calls, fcntl.LOCK_EX)
     print(json.dumps([sys.argv[1:], dict(os.environ), sys.stdin.read()]), file=calls)
 if sys.argv[1] == "pre-startup":
-    print("a port of", os.uname().nodename)
+    print("a port of", os.uname().nodename, flush=True)
     print("and a warning", file=sys.stderr)
 """
 
@@ -106,14 +109,15 @@ def underlay_device(host: Host) -> str:
     return device
 
 
-def state(host: Host) -> dict[str, Any]:
-    """What of flannel's could be on a host: devices, routes, namespaces, packet filters, files, processes."""
-    lines = (
-        "ip -o link | cut -d' ' -f2; ip route; ip -6 route; ip netns; iptables-save; ip6tables-save; ls /run /var/lib"
+def state(host: Host) -> list[str]:
+    """Show what of flannel's could be on a host: devices, routes, namespaces, packet filters, files."""
+    shown = host.run(
+        ["sh", "-c", "ip -o link | cut -d' ' -f2; ip route; ip -6 route; ip netns; ls -d /run/* /var/lib/cni"],
+        check=False,
     )
-    shown = host.run(["sh", "-c", lines]).stdout.splitlines()
-    # Counters and dates change by themselves.
-    return {"lines": sorted(line.split("[")[0] for line in shown if not line.startswith("#"))}
+    filters = host.run(["sh", "-c", "iptables-save; ip6tables-save"]).stdout.splitlines()
+    rules = [line for line in filters if line.startswith("-A") or " - [" in line]
+    return sorted([*shown.stdout.splitlines(), *(rule.split(" [")[0] for rule in rules)])
 
 
 def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: Etcd) -> None:
@@ -138,6 +142,44 @@ def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: 
             ping = ["busybox", "ping", "-c", "1", "-W", "1", str(other.addresses[0])]
             assert eventually(lambda one=one, ping=ping: one.run(ping, check=False).returncode == 0)
     assert [state(host) for host in hosts] == before
+
+
+INTERRUPTED = """
+import sys, time
+from fairlead.lab import Lab
+from fairlead.lab.flannel import Etcd, Flanneld, clean, pod
+from tests.e2e.test_flannel import NETWORK, PROGRAMS, underlay_device
+
+lab = Lab.load(sys.argv[1])
+host = lab.host("h1")
+with Etcd(lab.host("fabric"), PROGRAMS, lab.paths.log) as etcd:
+    etcd.configure({"Network": NETWORK, "Backend": {"Type": "host-gw"}})
+    try:
+        with Flanneld(host, etcd.url, PROGRAMS, lab.paths.log, interface=underlay_device(host)), \\
+                pod(host, "web", PROGRAMS):
+            print("up", flush=True)
+            time.sleep(60)
+    finally:
+        clean(host, NETWORK)
+"""
+
+
+def test_an_interrupt_leaves_nothing_either(lab: Lab) -> None:
+    host = lab.host("h1")
+    before, processes = state(host), members(host.cgroup)
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", INTERRUPTED, lab.spec.name]
+    with subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, text=True
+    ) as user:
+        assert user.stdout
+        assert user.stdout.readline() == "up\n"
+        assert len(members(host.cgroup) - processes) == 2, "etcd and flanneld"
+        # As a terminal does: to all programs in the foreground at once.
+        os.killpg(user.pid, signal.SIGINT)
+        assert user.wait(30) == -signal.SIGINT
+    assert members(host.cgroup) <= processes
+    assert state(host) == before
 
 
 def test_a_lease_is_kept_over_a_restart_and_ends_with_its_time(etcd: Etcd, join: Callable[..., Flanneld]) -> None:
@@ -236,10 +278,36 @@ def test_with_both_families_the_peers_ipv6_is_in_the_lease_only(
     assert eventually(lambda: recorder.calls(first)[3:] == [Call(["subnet-remove"], of_peer, add.stdin)])
 
 
-def test_a_command_that_fails_before_the_start_stops_flanneld_with_its_words(
-    etcd: Etcd, join: Callable[..., Flanneld]
+@pytest.mark.parametrize(("command", "leases"), [("PreStartupCommand", 0), ("PostStartupCommand", 1)])
+def test_a_start_command_that_fails_ends_flanneld_and_a_lease_it_has_stays(
+    etcd: Etcd, join: Callable[..., Flanneld], command: str, leases: int
 ) -> None:
-    etcd.configure({"Network": NETWORK, "Backend": {"Type": "extension", "PreStartupCommand": "/usr/bin/false"}})
-    with pytest.raises(LabError, match=r"flanneld on h1 ended at its start"):
+    etcd.configure({"Network": NETWORK, "Backend": {"Type": "extension", command: "ls /not-there"}})
+    with pytest.raises(LabError, match="flanneld on h1 ended at its start"):
         join("h1")
-    assert etcd.leases() == ()
+    assert len(etcd.leases()) == leases
+
+
+def test_a_lease_that_ends_while_flanneld_is_down_is_never_announced(
+    etcd: Etcd, join: Callable[..., Flanneld], recorder: Recorder
+) -> None:
+    etcd.configure({"Network": NETWORK, "Backend": recorder.backend()})
+    first, _ = join("h1"), join("h2")
+    assert eventually(lambda: [call.arguments[0] for call in recorder.calls(first)][2:] == ["subnet-add"])
+    first.stop()
+    etcd.expire(etcd.lease_of(underlay_address("h2")))
+    first.start()
+    assert eventually(lambda: len(recorder.calls(first)) == 5)
+    assert [call.arguments[0] for call in recorder.calls(first)[3:]] == ["pre-startup", "post-startup"]
+
+
+def test_a_command_that_fails_is_not_tried_again(etcd: Etcd, join: Callable[..., Flanneld], recorder: Recorder) -> None:
+    recorder.path.write_text(f"{RECORDER}sys.exit(sys.argv[1].startswith('subnet'))\n")
+    etcd.configure({"Network": NETWORK, "Backend": recorder.backend()})
+    first, second = join("h1"), join("h2")
+    assert eventually(lambda: len(recorder.calls(first)) == 3)
+    etcd.expire(etcd.lease_of(underlay_address("h2")))
+    assert eventually(lambda: second.daemon.pid is None)
+    assert eventually(lambda: len(recorder.calls(first)) == 4)
+    assert [call.arguments[0] for call in recorder.calls(first)[2:]] == ["subnet-add", "subnet-remove"]
+    assert first.daemon.pid is not None

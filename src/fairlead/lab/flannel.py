@@ -54,6 +54,18 @@ mount -t overlay -o lowerdir=/var/lib,upperdir={_CNI}/state,workdir={_CNI}/work 
 exec "$@"
 """
 
+# flanneld leaves its packet filters when it ends.
+_NO_FILTERS = """
+drop() {
+    $1 -w -t $2 -D $3 -m comment --comment "$5" -j $4 && $1 -w -t $2 -F $4 && $1 -w -t $2 -X $4
+}
+for family in iptables ip6tables; do
+    drop $family filter FORWARD FLANNEL-FWD "flanneld forward"
+    drop $family nat POSTROUTING FLANNEL-POSTRTG "flanneld masq"
+done 2>/dev/null
+true
+"""
+
 
 class Daemon:
     """A program on a host, started and stopped by this process; its output is appended to a log."""
@@ -284,9 +296,13 @@ def pod(host: Host, name: str, programs: Path, plugins: Sequence[Mapping[str, An
 
 
 def clean(host: Host, *networks: str) -> None:
-    """Remove what flanneld and the CNI plugins leave on a node: routes within the networks, `cni0`, what they noted."""
+    """Remove what flanneld and the CNI plugins leave on a node.
+
+    That is: routes within the flannel networks that are named, packet filters, the bridge `cni0`, what they noted.
+    """
     for network in networks:
         host.run(["ip", "route", "flush", "root", network])
+    host.run(["sh", "-c", _NO_FILTERS])
     host.run(["ip", "link", "delete", "cni0"], check=False)
     host.run(["rm", "-rf", _CNI])
 
