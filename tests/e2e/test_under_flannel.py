@@ -1,6 +1,7 @@
 """Unmodified flannel with Neutron under it: pods on instances of one subnet and of two, by packets."""
 
 import json
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -49,7 +50,13 @@ def fairlead(instance: Instance, *command: str) -> str:
 
 
 def start_agent(daemon: Daemon) -> None:
-    daemon.start(lambda: daemon.host.path("/run/fairlead/flannel.sock").is_socket())
+    """Start it, and wait until it answers: a socket may be left from one that was killed."""
+
+    def answers() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(daemon.host.path("/run/fairlead/flannel.sock"))) == 0
+
+    daemon.start(answers)
 
 
 @pytest.fixture
@@ -125,3 +132,61 @@ def test_pods_on_instances_of_one_subnet_and_of_two_reach_each_other(
     for node in (i1, i2, i3):
         assert len(pairs(instance_demo, node.instance)) == 1
         assert node.status()["trouble"] == {}
+
+
+def test_with_both_families_and_no_forged_source(
+    instances: dict[str, Instance], etcd: Etcd, join: Callable[[str], Node]
+) -> None:
+    configure(instances["i1"], etcd, "--ipv6-network", NETWORK6)
+    i1, i3 = join("i1"), join("i3")
+    for version in (4, 6):
+        assert eventually(lambda v=version: i1.pings(i3, version=v) and i3.pings(i1, version=v), seconds=60)
+    gateways = [node.flanneld.subnet_env()["FLANNEL_SUBNET"].partition("/")[0] for node in (i1, i3)]
+    forged = "10.100.251.7"  # within the network, and of no node's part
+    i1.instance.host.run(["ip", "address", "add", f"{forged}/32", "dev", "lo"])
+    try:
+        for source, arrives in ((forged, False), (gateways[0], True)):
+            with i3.instance.probing("listen-udp", gateways[1], "5002", "3") as listening:
+                i1.instance.probe("send-udp", gateways[1], "5002", "100", source)
+                assert listening.stdout
+                assert (listening.stdout.readline().split()[:1] == ["100"]) is arrives
+    finally:
+        i1.instance.host.run(["ip", "address", "delete", f"{forged}/32", "dev", "lo"])
+
+
+def test_changes_are_repaired_a_kill_harms_nothing_and_a_dead_node_is_cleaned_up(
+    instance_demo: Any, instances: dict[str, Instance], etcd: Etcd, join: Callable[[str], Node]
+) -> None:
+    configure(instances["i1"], etcd)
+    i1, i2, i3 = join("i1"), join("i2"), join("i3")
+    nodes = (i1, i2, i3)
+
+    def all_reach_all() -> bool:
+        return all(one.pings(two) for one, two in permutations(nodes, 2))
+
+    assert eventually(all_reach_all, seconds=60)
+    parts = {node.instance.host.name: pairs(instance_demo, node.instance) for node in nodes}
+
+    i1.agent.stop(kill=True)
+    i1.flanneld.stop(kill=True)
+    etcd.stop(kill=True)
+    assert all_reach_all()  # what is in place needs none of them
+    i1.instance.host.run(["ip", "route", "flush", "proto", "170"])
+    instance_demo.update_port(i1.instance.port, allowed_address_pairs=[])
+    (router,) = instance_demo.routers(name="instances")
+    instance_demo.put(f"/routers/{router.id}/remove_extraroutes", json={"router": {"routes": router.routes}})
+    assert not i1.pings(i3)
+    etcd.start()
+    start_agent(i1.agent)
+    i1.flanneld.start()
+    assert eventually(all_reach_all, seconds=REPAIRED)
+    assert {node.instance.host.name: pairs(instance_demo, node.instance) for node in nodes} == parts
+
+    i3.agent.stop(kill=True)
+    i3.flanneld.stop(kill=True)
+    (dead,) = parts["i3"]
+    etcd.expire(next(lease for lease in etcd.leases() if str(lease.subnet) == dead))
+    assert eventually(lambda: not pairs(instance_demo, i3.instance), seconds=60)
+    assert eventually(lambda: dead not in [route["destination"] for route in routes(instance_demo)], seconds=30)
+    assert dead not in i1.instance.host.run(["ip", "route"]).stdout
+    assert i1.pings(i2)

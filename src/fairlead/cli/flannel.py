@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 _EXECUTABLE = "fairlead"
+_PATIENCE = 30.0
+"""Seconds that flanneld's commands wait for an agent that restarts: flanneld itself tries nothing twice."""
 
 
 @click.group()
@@ -27,7 +29,7 @@ def flannel(context: click.Context, config: Path | None) -> None:
 @click.pass_obj
 def pre_startup(config: Path | None) -> None:
     """Print the data that this node's lease shall carry (PreStartupCommand)."""
-    click.echo(_ask(config, "pre-startup", {})["data"])
+    click.echo(_tell(config, "pre-startup", {})["data"])
 
 
 @flannel.command("post-startup")
@@ -36,21 +38,21 @@ def pre_startup(config: Path | None) -> None:
 def post_startup(config: Path | None, ipv6_network: str) -> None:
     """Take this node's lease, from flanneld's variables (PostStartupCommand)."""
     names = ("NETWORK", "SUBNET", "IPV6SUBNET", "PUBLIC_IP", "PUBLIC_IPV6")
-    _ask(config, "post-startup", {**_variables(*names), "IPV6NETWORK": ipv6_network})
+    _tell(config, "post-startup", {**_variables(*names), "IPV6NETWORK": ipv6_network})
 
 
 @flannel.command("subnet-add")
 @click.pass_obj
 def subnet_add(config: Path | None) -> None:
     """Take another node's lease down (SubnetAddCommand); its data are read from standard input."""
-    _ask(config, "subnet-add", {**_variables("SUBNET", "PUBLIC_IP"), "DATA": sys.stdin.read()})
+    _tell(config, "subnet-add", {**_variables("SUBNET", "PUBLIC_IP"), "DATA": sys.stdin.read()})
 
 
 @flannel.command("subnet-remove")
 @click.pass_obj
 def subnet_remove(config: Path | None) -> None:
     """Take down that another node's lease has ended (SubnetRemoveCommand)."""
-    _ask(config, "subnet-remove", {**_variables("SUBNET", "PUBLIC_IP"), "DATA": sys.stdin.read()})
+    _tell(config, "subnet-remove", {**_variables("SUBNET", "PUBLIC_IP"), "DATA": sys.stdin.read()})
 
 
 @flannel.command()
@@ -117,8 +119,12 @@ def _variables(*names: str) -> dict[str, str]:
     return {name: os.environ.get(name, "") for name in names}
 
 
-def _ask(config: Path | None, command: str, body: dict[str, Any]) -> dict[str, Any]:
+def _tell(config: Path | None, command: str, body: dict[str, Any]) -> dict[str, Any]:
+    return _ask(config, command, body, patience=_PATIENCE)
+
+
+def _ask(config: Path | None, command: str, body: dict[str, Any], *, patience: float = 0.0) -> dict[str, Any]:
     from fairlead.runtime.ask import ask
     from fairlead.runtime.settings import load_settings
 
-    return ask(load_settings(config, os.environ).flannel.socket, f"/flannel/{command}", body)
+    return ask(load_settings(config, os.environ).flannel.socket, f"/flannel/{command}", body, patience=patience)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from typing import Any
 
 from fairlead.model.errors import AgentUnavailable, FairleadError
@@ -10,14 +11,19 @@ from fairlead.model.errors import AgentUnavailable, FairleadError
 TIMEOUT = 60.0
 """Seconds; the agent itself waits less for Neutron."""
 
+_PAUSE = 0.2
 
-def ask(path: str, command: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Send one POST and return its answer. Raises AgentUnavailable, and FairleadError with what the agent said."""
+
+def ask(path: str, command: str, body: dict[str, Any], *, patience: float = 0.0) -> dict[str, Any]:
+    """Send one POST and return its answer.
+
+    patience: seconds to wait for an agent that is not there, as while it restarts. Raises AgentUnavailable, and
+    FairleadError with what the agent said.
+    """
+    deadline = time.monotonic() + patience
     connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(TIMEOUT)
     try:
-        connection.sock.connect(path)
+        connection.sock = _connect(path, deadline)
         connection.request("POST", command, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
         answer = json.loads(response.read())
@@ -32,3 +38,21 @@ def ask(path: str, command: str, body: dict[str, Any]) -> dict[str, Any]:
         raise FairleadError(str(answer.get("error", response.reason)))
     assert isinstance(answer, dict)  # noqa: S101
     return answer
+
+
+def _connect(path: str, deadline: float) -> socket.socket:
+    while True:
+        attempt = socket.socket(socket.AF_UNIX)
+        attempt.settimeout(TIMEOUT)
+        try:
+            attempt.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            attempt.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+        except BaseException:
+            attempt.close()
+            raise
+        else:
+            return attempt
