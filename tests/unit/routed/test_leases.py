@@ -235,3 +235,24 @@ async def test_a_change_of_a_router_is_said_again_soon_and_once(site: Site, laun
     assert asked() == 2
     await settle(one, seconds=25)
     assert asked() == 2
+
+
+async def test_a_lease_that_is_given_up_while_neutron_is_asked_stays_given_up(site: Site, launch: Launch) -> None:
+    one, far = await launch(1), await launch(2, network=1)
+    await one.join()
+    await far.join(one)
+    await settle(one)
+    await site.owner.update_port(one.port.id, PortChange(address_pairs=()))
+    update = one.neutron.update_port
+
+    async def update_and_leave(port_id: str, change: PortChange, *, revision: int | None = None) -> Port:
+        await one.command("leave")
+        return await update(port_id, change, revision=revision)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one.neutron, "update_port", update_and_leave)
+        await one.behind(25)
+    await settle(one, seconds=25)
+    assert (await one.command("status"))["leases"] == []
+    assert await one.pairs() == set()
+    assert await site.routes() == set()

@@ -6,6 +6,7 @@ node at rest; a failure slows that down (`Pace`), and is said once.
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -106,21 +107,28 @@ class Reconciler:
 
     async def _reconcile_own(self, lease: Lease) -> None:
         if not lease.port_id:
-            lease = replace(lease, port_id=(await self._node.port()).id)
-            self._node.store.put(lease)
+            port_id = (await self._node.port()).id
+            self._note(lease, port_id=port_id)
+            lease = replace(lease, port_id=port_id)
         try:
             port = await open_port(self._node, lease)
         except NotFound:
             # The node was given another NIC: the next look finds that one.
-            self._node.store.put(replace(lease, port_id=""))
+            self._note(lease, port_id="")
             raise
         far = await self._is_any_far()
         if far or lease.routed:
             if not lease.routed:
-                self._node.store.put(replace(lease, routed=True))
+                self._note(lease, routed=True)
             self._repeat(await (route_lease if far else unroute_lease)(self._node, lease, port))
             if not far:
-                self._node.store.put(replace(lease, routed=False))
+                self._note(lease, routed=False)
+
+    def _note(self, lease: Lease, **known: Any) -> None:
+        """Write what was found out about a lease, unless it ended or became another's while Neutron was asked."""
+        current = self._node.store.get(Lease, lease.id)
+        if current and (current.since, current.ended, current.own) == (lease.since, lease.ended, lease.own):
+            self._node.store.put(replace(current, **known))
 
     def _repeat(self, changes: Sequence[RouteChange]) -> None:
         at = self._node.clock.now() + REPEAT_AFTER * (1 + self._random())
@@ -143,7 +151,7 @@ class Reconciler:
             port = ports.get(peer.port_id) or next(iter(await service.find_ports(port_id=peer.port_id)), None)
             if port and (part := _part_of(port, ranges)):
                 addresses = (*peer.addresses, *(one for one in _addresses(port) if one.version == 6))
-                self._node.store.put(replace(peer, parts=(*peer.parts, part), addresses=addresses))
+                self._note(peer, parts=(*peer.parts, part), addresses=addresses)
                 self._kernel_at = 0.0
         if any(not peer.part(6) for peer in self._node.peers() if peer.port_id):
             self._cloud_at = min(self._cloud_at, self._node.clock.now() + LEARN_EVERY)
@@ -156,7 +164,8 @@ class Reconciler:
         port = await self._node.port()
         self._repeat(await unroute_lease(self._node, lease, port))
         await close_port(self._node, lease, keep=keep)
-        self._node.store.delete(Lease, lease.id)
+        if self._node.store.get(Lease, lease.id) == lease:
+            self._node.store.delete(Lease, lease.id)
         log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)
 
     async def _try(self, what: str, work: Coroutine[None, None, None], *, cloud: bool = False) -> None:
