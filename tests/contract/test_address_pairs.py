@@ -148,6 +148,20 @@ async def test_a_port_without_port_security_says_so_and_takes_no_pairs(
         await change(port, security_groups=list(port.security_group_ids))
 
 
+async def test_a_member_pairs_and_groups_an_instances_port_and_does_not_delete_it(
+    neutron: NeutronService, network: Network, subnet: Subnet, operator: Operator
+) -> None:
+    new = NewPort(network.id, (FixedIP(subnet.id),), device_id="i-1", device_owner="compute:nova")
+    made = await create_port(neutron, new)
+    try:
+        changed = await neutron.update_port(made.id, PortChange(address_pairs=(FOUR,), security_group_ids=()))
+        assert (changed.address_pairs, changed.security_group_ids) == ((FOUR,), ())
+        with pytest.raises(PermissionDenied):
+            await neutron.delete_port(made.id)
+    finally:
+        await operator.client.call("DELETE", f"/ports/{made.id}")
+
+
 async def test_on_a_shared_network_a_member_may_not_pair_addresses(neutron: NeutronService, operator: Operator) -> None:
     network_id, subnet_id = await operator.share("10.30.0.0/24")
     made = await create_port(neutron, NewPort(network_id, (FixedIP(subnet_id),)))
