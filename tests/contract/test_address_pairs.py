@@ -1,5 +1,6 @@
 """Address pairs, groups and revisions of ports, as the protocol promises them, on the fake and on a real Neutron."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_network
 from typing import Any
@@ -115,6 +116,20 @@ async def test_a_change_decided_on_an_older_list_of_pairs_is_refused(
         await neutron.update_port(port.id, PortChange(address_pairs=(FOUR,)), revision=port.revision)
     (found,) = await neutron.find_ports(port_id=port.id)
     assert [pair.written for pair in found.address_pairs] == ["10.9.0.7"]
+
+
+async def test_of_five_changes_decided_on_the_same_list_of_pairs_one_is_made(
+    neutron: NeutronService, port: Port
+) -> None:
+    wanted = [AddressPair(ip_network(f"10.5.{number}.0/24")) for number in range(5)]
+    answers = await asyncio.gather(
+        *(neutron.update_port(port.id, PortChange(address_pairs=(pair,)), revision=port.revision) for pair in wanted),
+        return_exceptions=True,
+    )
+    (made,) = [answer for answer in answers if isinstance(answer, Port)]
+    assert sum(isinstance(answer, Conflict) for answer in answers) == 4
+    (found,) = await neutron.find_ports(port_id=port.id)
+    assert found.address_pairs == made.address_pairs
 
 
 async def test_more_pairs_than_a_port_may_have_are_refused_with_the_setting_that_limits_them(

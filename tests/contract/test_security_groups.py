@@ -47,7 +47,9 @@ async def make(neutron: NeutronService, make_network: object) -> AsyncIterator[M
 async def test_a_made_group_is_described_as_it_is_found_later(neutron: NeutronService, make: Make) -> None:
     name = unique()
     made = await make(name, frozenset({"fairlead", "flannel=1"}), FOUR, SIX)
-    assert (made.name, made.tags, made.ingress) == (name, {"fairlead", "flannel=1"}, {FOUR, SIX})
+    assert made.name == name
+    assert made.tags == {"fairlead", "flannel=1"}
+    assert made.ingress == {FOUR, SIX}
     assert await neutron.find_owned_security_groups(name=name) == [made]
 
 
