@@ -115,6 +115,11 @@ class NetworkService(Protocol):
 
         Raises NotFound (port, group), AddressInUse, InvalidInput, Conflict where it is not at this revision or has
         no port security to pair addresses with, QuotaExceeded for more address pairs than a port may have.
+
+        Conflict is also raised where another change was under way at the same moment: this one may have been made all
+        the same. Read the port and change it again, even where it looks right: the network may have been told the
+        other's list only. Change address pairs alone: of pairs changed at the same moment each one's are kept, of
+        those that came with another attribute the last one's.
         """
         ...
 
