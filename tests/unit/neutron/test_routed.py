@@ -1,6 +1,7 @@
 """What routed mode asks of Neutron where the cloud lacks something, or fails in the middle."""
 
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import msgspec
 import pytest
@@ -121,6 +122,19 @@ async def test_a_change_that_names_no_revision_is_made_at_any(
     assert (await neutron.update_port(port.id, PortChange(address_pairs=(PAIR,)))).address_pairs == (PAIR,)
     with pytest.raises(Conflict, match="look at it again"):
         await neutron.update_port(port.id, PortChange(address_pairs=()), revision=port.revision)
+
+
+async def test_a_change_that_neutron_made_beside_anothers_is_told_from_one_made_alone(
+    cloud: FakeCloud, neutron: NeutronService, subnet: Subnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = await create_port(neutron, NewPort(subnet.network_id, (FixedIP(subnet.id),)))
+
+    def revise_twice(item: dict[str, Any]) -> None:
+        item["revision_number"] += 2
+
+    monkeypatch.setattr(cloud.store, "revise", revise_twice)
+    with pytest.raises(Conflict, match="at the same moment"):
+        await neutron.update_port(port.id, PortChange(address_pairs=(PAIR,)), revision=port.revision)
 
 
 async def test_a_pair_of_the_ports_own_mac_is_sent_without_it(
