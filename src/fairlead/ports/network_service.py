@@ -151,6 +151,8 @@ class NetworkService(Protocol):
         """Give a router routes beside those it has, atomically: all or none, and no others are touched.
 
         What it has already it keeps. The same destination by another next hop is added, not replaced: remove first.
+        To add no routes is to have the network told again what the router has: where many change a router at once,
+        Neutron's list and OVN's may differ until the next change.
         Raises NotFound (router), QuotaExceeded (more routes than a router may have), InvalidInput (a next hop that is
         on none of the router's subnets, or its own), UnsupportedRequest (Neutron before 2019's Train).
         """
