@@ -125,10 +125,16 @@ class Operator:
     limited: bool = False
 
     async def limit(self, **limits: int) -> None:
-        """Set the quota of the tests' project."""
-        self.limited = True
+        """Set the quota of the tests' project, to not less than it uses."""
         body = msgspec.json.encode({"quota": limits})
         await self.client.call("PUT", f"/quotas/{self.project_id}", body=body)
+        self.limited = True
+
+    async def used(self, resource: str) -> int:
+        """Say how many of a resource the tests' project has."""
+        body = await self.client.call("GET", f"/quotas/{self.project_id}/details.json")
+        used: int = msgspec.json.decode(body)["quota"][resource]["used"]
+        return used
 
     async def make(self, resource: str, attributes: dict[str, Any]) -> str:
         """Make something in the administrator's own project and give its id."""

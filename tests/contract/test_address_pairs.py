@@ -1,5 +1,6 @@
 """Address pairs, groups and revisions of ports, as the protocol promises them, on the fake and on a real Neutron."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_network
 from typing import Any
@@ -117,6 +118,28 @@ async def test_a_change_decided_on_an_older_list_of_pairs_is_refused(
     assert [pair.written for pair in found.address_pairs] == ["10.9.0.7"]
 
 
+async def test_of_five_changes_decided_on_the_same_list_of_pairs_one_succeeds_and_is_kept(
+    neutron: NeutronService, port: Port
+) -> None:
+    wanted = [AddressPair(ip_network(f"10.5.{number}.0/24")) for number in range(5)]
+    answers = await asyncio.gather(
+        *(neutron.update_port(port.id, PortChange(address_pairs=(pair,)), revision=port.revision) for pair in wanted),
+        return_exceptions=True,
+    )
+    (made,) = [answer for answer in answers if isinstance(answer, Port)]
+    assert sum(isinstance(answer, Conflict) for answer in answers) == 4
+    (found,) = await neutron.find_ports(port_id=port.id)
+    assert set(made.address_pairs) <= set(found.address_pairs)
+
+
+async def test_pairs_and_groups_change_together_at_the_known_revision(neutron: NeutronService, port: Port) -> None:
+    change = PortChange(address_pairs=(FOUR,), security_group_ids=())
+    first = await neutron.update_port(port.id, change, revision=port.revision)
+    change = PortChange(address_pairs=(SIX,), security_group_ids=port.security_group_ids)
+    second = await neutron.update_port(port.id, change, revision=first.revision)
+    assert (second.address_pairs, second.security_group_ids) == ((SIX,), port.security_group_ids)
+
+
 async def test_more_pairs_than_a_port_may_have_are_refused_with_the_setting_that_limits_them(
     neutron: NeutronService, port: Port
 ) -> None:
@@ -146,6 +169,20 @@ async def test_a_port_without_port_security_says_so_and_takes_no_pairs(
         await neutron.update_port(port.id, PortChange(address_pairs=(FOUR,)))
     with pytest.raises(AnswerError, match="PortSecurityAndIPRequiredForSecurityGroups"):
         await change(port, security_groups=list(port.security_group_ids))
+
+
+async def test_a_member_pairs_and_groups_an_instances_port_and_does_not_delete_it(
+    neutron: NeutronService, network: Network, subnet: Subnet, operator: Operator
+) -> None:
+    new = NewPort(network.id, (FixedIP(subnet.id),), device_id="i-1", device_owner="compute:nova")
+    made = await create_port(neutron, new)
+    try:
+        changed = await neutron.update_port(made.id, PortChange(address_pairs=(FOUR,), security_group_ids=()))
+        assert (changed.address_pairs, changed.security_group_ids) == ((FOUR,), ())
+        with pytest.raises(PermissionDenied):
+            await neutron.delete_port(made.id)
+    finally:
+        await operator.client.call("DELETE", f"/ports/{made.id}")
 
 
 async def test_on_a_shared_network_a_member_may_not_pair_addresses(neutron: NeutronService, operator: Operator) -> None:

@@ -56,7 +56,9 @@ async def test_a_router_of_both_families_is_found_by_either(
 async def test_a_port_that_only_says_it_belongs_to_something_is_no_router(
     neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:
-    await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),), device_id="i-1", device_owner="compute:nova"))
+    await create_port(
+        neutron, NewPort(network.id, (FixedIP(subnet.id),), device_id="i-1", device_owner="fairlead:test")
+    )
     assert await neutron.find_routers([subnet.id]) == []
 
 

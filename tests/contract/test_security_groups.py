@@ -47,7 +47,9 @@ async def make(neutron: NeutronService, make_network: object) -> AsyncIterator[M
 async def test_a_made_group_is_described_as_it_is_found_later(neutron: NeutronService, make: Make) -> None:
     name = unique()
     made = await make(name, frozenset({"fairlead", "flannel=1"}), FOUR, SIX)
-    assert (made.name, made.tags, made.ingress) == (name, {"fairlead", "flannel=1"}, {FOUR, SIX})
+    assert made.name == name
+    assert made.tags == {"fairlead", "flannel=1"}
+    assert made.ingress == {FOUR, SIX}
     assert await neutron.find_owned_security_groups(name=name) == [made]
 
 
@@ -113,8 +115,9 @@ async def test_another_projects_group_is_never_ours(
 
 async def test_a_used_up_quota_of_groups_is_named(neutron: NeutronService, make: Make, operator: Operator) -> None:
     await make()
-    await operator.limit(security_group=1)
-    with pytest.raises(QuotaExceeded, match=r"quota of security_groups \(1\)"):
+    limit = await operator.used("security_group")
+    await operator.limit(security_group=limit)
+    with pytest.raises(QuotaExceeded, match=rf"quota of security_groups \({limit}\)"):
         await make()
 
 
@@ -122,9 +125,10 @@ async def test_a_group_whose_rules_the_quota_forbids_is_not_left_behind(
     neutron: NeutronService, make: Make, operator: Operator
 ) -> None:
     name = unique()
-    # A new group's own two rules have passed by then: Neutron counts them without refusing them.
-    await operator.limit(security_group_rule=1)
-    with pytest.raises(QuotaExceeded, match=r"quota of security_group_rules \(1\)"):
+    # Enough for the two rules that a new group has of its own.
+    limit = await operator.used("security_group_rule") + 2
+    await operator.limit(security_group_rule=limit)
+    with pytest.raises(QuotaExceeded, match=rf"quota of security_group_rules \({limit}\)"):
         await make(name, frozenset({"fairlead"}), FOUR, SIX)
     assert await neutron.find_owned_security_groups(name=name) == []
 

@@ -76,7 +76,7 @@ class Networking:
         elif collection == "subnets":
             self._subnets.release(item)
         elif collection == "ports":
-            self._ports.release(item)
+            self._ports.release(item, caller)
         elif collection == "security_groups":
             self._groups.release(item, caller)
         elif collection == "security_group_rules":

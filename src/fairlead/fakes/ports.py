@@ -163,8 +163,10 @@ class Ports:
         pairs.check_security(port, change)
 
     @staticmethod
-    def release(port: Resource) -> None:
-        """Let a port go, unless it is a router's."""
+    def release(port: Resource, caller: Caller) -> None:
+        """Let a port go, unless it is a router's, or an instance's and the caller no more than a member."""
+        if port["device_owner"].startswith("compute:") and not caller.privileged:
+            raise forbidden("rule:delete_port")
         if port["device_owner"] == ROUTER_INTERFACE:
             raise Refusal(
                 409,

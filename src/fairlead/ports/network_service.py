@@ -115,6 +115,11 @@ class NetworkService(Protocol):
 
         Raises NotFound (port, group), AddressInUse, InvalidInput, Conflict where it is not at this revision or has
         no port security to pair addresses with, QuotaExceeded for more address pairs than a port may have.
+
+        Conflict is also raised where another change was under way at the same moment: this one may have been made all
+        the same. Read the port and change it again, even where it looks right: the network may have been told the
+        other's list only. Change address pairs alone: of pairs changed at the same moment each one's are kept, of
+        those that came with another attribute the last one's.
         """
         ...
 
@@ -146,6 +151,8 @@ class NetworkService(Protocol):
         """Give a router routes beside those it has, atomically: all or none, and no others are touched.
 
         What it has already it keeps. The same destination by another next hop is added, not replaced: remove first.
+        To add no routes is to have the network told again what the router has: where many change a router at once,
+        Neutron's list and OVN's may differ until the next change.
         Raises NotFound (router), QuotaExceeded (more routes than a router may have), InvalidInput (a next hop that is
         on none of the router's subnets, or its own), UnsupportedRequest (Neutron before 2019's Train).
         """

@@ -1,6 +1,7 @@
 """What routed mode asks of Neutron where the cloud lacks something, or fails in the middle."""
 
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.fakes import FakeCloud, Fault
+from fairlead.fakes.caller import Caller
 from fairlead.fakes.record import How
+from fairlead.fakes.routers import Routers
 from fairlead.model.errors import (
     CloudUnavailable,
     Conflict,
@@ -95,6 +98,27 @@ async def test_routes_whose_answer_is_lost_are_sent_again_and_are_there_once(
     assert cloud.count("PUT", f"/routers/{router_id}/add_extraroutes") == 2
 
 
+async def test_routes_that_another_changed_at_the_same_moment_are_sent_again(
+    cloud: FakeCloud, neutron: NeutronService, subnet: Subnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router_id = await make_router(cloud, subnet)
+    others = {"destination": "10.5.2.0/24", "nexthop": "10.20.0.8"}
+    act = Routers.act
+    done: list[str] = []
+
+    def act_beside_another(self: Routers, router_id: str, action: str, body: Any, caller: Caller) -> Any:
+        answer = {"router": dict(act(self, router_id, action, body, caller)["router"])}
+        done.append(action)
+        if len(done) == 1:
+            act(self, router_id, action, {"router": {"routes": [others]}}, caller)
+        return answer
+
+    monkeypatch.setattr(Routers, "act", act_beside_another)
+    monkeypatch.setattr("fairlead.adapters.neutron.routers._PAUSE", 0.0)
+    assert len((await neutron.add_routes(router_id, [ROUTE])).routes) == 2
+    assert done == ["add_extraroutes", "add_extraroutes"]
+
+
 @pytest.mark.parametrize("path", ["security-group-rules$", "tags$"])
 async def test_a_group_that_can_not_be_finished_is_not_left_behind(
     cloud: FakeCloud, neutron: NeutronService, path: str
@@ -121,6 +145,19 @@ async def test_a_change_that_names_no_revision_is_made_at_any(
     assert (await neutron.update_port(port.id, PortChange(address_pairs=(PAIR,)))).address_pairs == (PAIR,)
     with pytest.raises(Conflict, match="look at it again"):
         await neutron.update_port(port.id, PortChange(address_pairs=()), revision=port.revision)
+
+
+async def test_a_change_that_neutron_made_beside_anothers_is_told_from_one_made_alone(
+    cloud: FakeCloud, neutron: NeutronService, subnet: Subnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = await create_port(neutron, NewPort(subnet.network_id, (FixedIP(subnet.id),)))
+
+    def revise_twice(item: dict[str, Any]) -> None:
+        item["revision_number"] += 2
+
+    monkeypatch.setattr(cloud.store, "revise", revise_twice)
+    with pytest.raises(Conflict, match="at the same moment"):
+        await neutron.update_port(port.id, PortChange(address_pairs=(PAIR,)), revision=port.revision)
 
 
 async def test_a_pair_of_the_ports_own_mac_is_sent_without_it(

@@ -12,7 +12,7 @@ from fairlead.adapters.neutron.groups import SecurityGroups
 from fairlead.adapters.neutron.resources import Resources, if_match, query, read_one, read_several, segment
 from fairlead.adapters.neutron.room import RoomGauge
 from fairlead.adapters.neutron.routers import Routers
-from fairlead.model.errors import CloudUnavailable, InvalidInput, NotFound
+from fairlead.model.errors import CloudUnavailable, Conflict, InvalidInput, NotFound
 from fairlead.model.network import (
     CloudView,
     HostRoute,
@@ -263,12 +263,20 @@ class NeutronService:
     async def update_port(self, port_id: str, change: PortChange, *, revision: int | None = None) -> Port:
         """Change a port; revision: only if it is still at this one.
 
-        Sent twice after a broken connection it may find its own first change: then it raises Conflict.
+        Neutron 29 lets several requests at one revision pass while they are worked on at the same moment. Each answer
+        then counts all changes before it, so every one but the first is told apart by its number and raises Conflict,
+        although it was made. Sent twice after a broken connection a change may find itself: then too.
         """
         body = await self._client.call(
             "PUT", f"/ports/{segment(port_id)}", body=wire.port_change_body(change), headers=if_match(revision)
         )
-        return read_one(body, "port", wire.PortWire).model()
+        port = read_one(body, "port", wire.PortWire).model()
+        if revision is not None and port.revision > revision + 1:
+            raise Conflict(
+                f"the port {port_id} was changed by someone else at the same moment",
+                remedy="look at it again: both changes may have been made",
+            )
+        return port
 
     async def delete_port(self, port_id: str) -> None:
         """Delete a port."""
