@@ -48,7 +48,7 @@ def test_a_commands_status_output_and_input_are_passed_on(lab: Lab) -> None:
 
 def test_an_unknown_host_is_told_the_known_ones(lab: Lab) -> None:
     done = fairlead_lab(lab, "exec", "h99", "--", "true")
-    known = ", ".join((*lab.spec.host_names, "fabric"))
+    known = ", ".join((*lab.spec.machine_names, "fabric"))
     assert done.stderr == f"fairlead: lab {lab.spec.name!r} has no host 'h99': it has {known}\n"
     assert done.returncode == 1
 
