@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -301,7 +301,7 @@ def clean(host: Host, *networks: str) -> None:
     That is: routes within the flannel networks that are named, packet filters, the bridge `cni0`, what they noted.
     """
     for network in networks:
-        host.run(["ip", "route", "flush", "root", network])
+        host.run(["ip", f"-{ip_network(network).version}", "route", "flush", "root", network])
     host.run(["sh", "-c", _NO_FILTERS])
     host.run(["ip", "link", "delete", "cni0"], check=False)
     host.run(["rm", "-rf", _CNI])
