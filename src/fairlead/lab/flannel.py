@@ -137,7 +137,7 @@ class SubnetLease:
 
 
 class Etcd:
-    """An etcd of one member, in memory, for the hosts of a lab. What isn't said to raise LabError raises as Host.run."""
+    """An etcd of one member, in memory, for the hosts of a lab. Errors of etcdctl's are raised as Host.run does."""
 
     url = f"http://{FABRIC_ADDRESS}:2379"
 
