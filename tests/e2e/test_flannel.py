@@ -101,6 +101,18 @@ def join(lab: Lab, etcd: Etcd) -> Iterator[Callable[..., Flanneld]]:
         yield start
 
 
+@pytest.fixture
+def both_families(lab: Lab) -> Iterator[None]:
+    """IPv6 addresses beside IPv4's on the underlay of both hosts."""
+    with ExitStack() as undo:
+        for number, name in enumerate(("h1", "h2"), 1):
+            host = lab.host(name)
+            device = underlay_device(host)
+            host.run(["ip", "address", "add", f"fd00:c0::{number}/64", "dev", device, "nodad"])
+            undo.callback(host.run, ["ip", "address", "delete", f"fd00:c0::{number}/64", "dev", device])
+        yield
+
+
 def underlay_device(host: Host) -> str:
     address = str(underlay_address(host.name))
     shown = json.loads(host.run(["ip", "-j", "address"]).stdout)
@@ -120,14 +132,14 @@ def state(host: Host) -> list[str]:
     return sorted([*shown.stdout.splitlines(), *(rule.split(" [")[0] for rule in rules)])
 
 
-def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: Etcd) -> None:
+def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: Etcd, both_families: None) -> None:
     hosts = lab.host("h1"), lab.host("h2")
     before = [state(host) for host in hosts]
-    etcd.configure({"Network": NETWORK, "Backend": {"Type": "host-gw"}})
+    etcd.configure({"Network": NETWORK, "EnableIPv6": True, "IPv6Network": NETWORK6, "Backend": {"Type": "host-gw"}})
     with ExitStack() as all_of_it:
         pods = []
         for host in hosts:
-            all_of_it.callback(clean, host, NETWORK)
+            all_of_it.callback(clean, host, NETWORK, NETWORK6)
             node = all_of_it.enter_context(
                 Flanneld(host, etcd.url, PROGRAMS, lab.paths.log, interface=underlay_device(host), flags=["-ip-masq"])
             )
@@ -136,11 +148,15 @@ def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: 
             assert (lease.backend_type, lease.backend_data) == ("host-gw", None)
             assert node.subnet_env()["FLANNEL_NETWORK"] == NETWORK
             assert IPv4Interface(node.subnet_env()["FLANNEL_SUBNET"]).network == lease.subnet
-            assert one.addresses[0] in lease.subnet
+            address, address6 = one.addresses
+            assert address in lease.subnet
+            assert lease.subnet6 is not None
+            assert address6 in lease.subnet6
             pods.append(one)
         for one, other in (pods, reversed(pods)):
-            ping = ["busybox", "ping", "-c", "1", "-W", "1", str(other.addresses[0])]
-            assert eventually(lambda one=one, ping=ping: one.run(ping, check=False).returncode == 0)
+            for target in other.addresses:
+                ping = ["busybox", "ping", "-c", "1", "-W", "1", str(target)]
+                assert eventually(lambda one=one, ping=ping: one.run(ping, check=False).returncode == 0)
     assert [state(host) for host in hosts] == before
 
 
@@ -182,7 +198,7 @@ def test_an_interrupt_leaves_nothing_either(lab: Lab) -> None:
     assert state(host) == before
 
 
-def test_a_lease_is_kept_over_a_restart_and_ends_with_its_time(etcd: Etcd, join: Callable[..., Flanneld]) -> None:
+def test_a_lease_is_kept_over_restarts_and_ends_when_its_time_is_up(etcd: Etcd, join: Callable[..., Flanneld]) -> None:
     etcd.configure({"Network": NETWORK, "Backend": {"Type": "host-gw"}})
     node = join("h1")
     (lease,) = etcd.leases()
@@ -191,11 +207,24 @@ def test_a_lease_is_kept_over_a_restart_and_ends_with_its_time(etcd: Etcd, join:
     etcd.start()
     node.start()
     assert [one.subnet for one in etcd.leases()] == [lease.subnet]
+    node.stop()
     etcd.expire(etcd.lease_of(lease.public_ip))
     assert etcd.leases() == ()
-    assert eventually(lambda: node.daemon.pid is None)
     with pytest.raises(LabError, match="has no lease"):
         etcd.lease_of(lease.public_ip)
+
+
+def test_flanneld_ends_when_its_lease_is_taken_away(etcd: Etcd, join: Callable[..., Flanneld]) -> None:
+    etcd.configure({"Network": NETWORK, "Backend": {"Type": "host-gw"}})
+    node = join("h1")
+
+    def ended() -> bool:
+        # It may not watch yet when it is ready, and then takes its lease back first.
+        for lease in etcd.leases():
+            etcd.expire(lease)
+        return node.daemon.pid is None
+
+    assert eventually(ended)
 
 
 def test_the_extension_backend_gives_its_commands_what_we_rely_on(
@@ -233,29 +262,17 @@ def test_the_extension_backend_gives_its_commands_what_we_rely_on(
     second.start()
     assert eventually(lambda: recorder.calls(first)[3:] == [add])
 
+    second.stop()
     etcd.expire(etcd.lease_of(peer_ip))
     remove = Call(["subnet-remove"], of_peer, "a port of h2\nand a warning\n")
     assert eventually(lambda: recorder.calls(first)[4:] == [remove])
-    assert eventually(lambda: second.daemon.pid is None)
-
-
-@pytest.fixture
-def both_families(lab: Lab) -> Iterator[None]:
-    """IPv6 addresses beside IPv4's on the underlay of both hosts."""
-    with ExitStack() as undo:
-        for number, name in enumerate(("h1", "h2"), 1):
-            host = lab.host(name)
-            device = underlay_device(host)
-            host.run(["ip", "address", "add", f"fd00:c0::{number}/64", "dev", device, "nodad"])
-            undo.callback(host.run, ["ip", "address", "delete", f"fd00:c0::{number}/64", "dev", device])
-        yield
 
 
 def test_with_both_families_the_peers_ipv6_is_in_the_lease_only(
     etcd: Etcd, join: Callable[..., Flanneld], recorder: Recorder, both_families: None
 ) -> None:
     etcd.configure({"Network": NETWORK, "EnableIPv6": True, "IPv6Network": NETWORK6, "Backend": recorder.backend()})
-    first, _ = join("h1"), join("h2")
+    first, second = join("h1"), join("h2")
     ip, peer_ip = underlay_address("h1"), underlay_address("h2")
     lease, peer = etcd.lease_of(ip), etcd.lease_of(peer_ip)
     assert lease.subnet6 is not None
@@ -274,6 +291,7 @@ def test_with_both_families_the_peers_ipv6_is_in_the_lease_only(
         "PUBLIC_IPV6": "fd00:c0::1",
     }
     assert add == Call(["subnet-add"], of_peer, "a port of h2\nand a warning\n")
+    second.stop()
     etcd.expire(etcd.lease_of(peer_ip))
     assert eventually(lambda: recorder.calls(first)[3:] == [Call(["subnet-remove"], of_peer, add.stdin)])
 
@@ -292,9 +310,10 @@ def test_a_lease_that_ends_while_flanneld_is_down_is_never_announced(
     etcd: Etcd, join: Callable[..., Flanneld], recorder: Recorder
 ) -> None:
     etcd.configure({"Network": NETWORK, "Backend": recorder.backend()})
-    first, _ = join("h1"), join("h2")
+    first, second = join("h1"), join("h2")
     assert eventually(lambda: [call.arguments[0] for call in recorder.calls(first)][2:] == ["subnet-add"])
     first.stop()
+    second.stop()
     etcd.expire(etcd.lease_of(underlay_address("h2")))
     first.start()
     assert eventually(lambda: len(recorder.calls(first)) == 5)
@@ -306,8 +325,8 @@ def test_a_command_that_fails_is_not_tried_again(etcd: Etcd, join: Callable[...,
     etcd.configure({"Network": NETWORK, "Backend": recorder.backend()})
     first, second = join("h1"), join("h2")
     assert eventually(lambda: len(recorder.calls(first)) == 3)
+    second.stop()
     etcd.expire(etcd.lease_of(underlay_address("h2")))
-    assert eventually(lambda: second.daemon.pid is None)
     assert eventually(lambda: len(recorder.calls(first)) == 4)
     assert [call.arguments[0] for call in recorder.calls(first)[2:]] == ["subnet-add", "subnet-remove"]
     assert first.daemon.pid is not None

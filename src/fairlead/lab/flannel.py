@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -137,7 +137,7 @@ class SubnetLease:
 
 
 class Etcd:
-    """An etcd of one member, in memory, for the hosts of a lab."""
+    """An etcd of one member, in memory, for the hosts of a lab. Errors of etcdctl's are raised as Host.run does."""
 
     url = f"http://{FABRIC_ADDRESS}:2379"
 
@@ -152,6 +152,7 @@ class Etcd:
         self.daemon = Daemon(fabric, argv, logs / "etcd.log")
 
     def __enter__(self) -> Self:
+        self._forget()  # what one that was killed with its user has left
         self.start()
         return self
 
@@ -159,7 +160,7 @@ class Etcd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._fabric.run(["rm", "-rf", _ETCD_DATA])
+        self._forget()
 
     def start(self) -> None:
         """Start it, with what it had when it was stopped; raises LabError."""
@@ -188,6 +189,9 @@ class Etcd:
     def expire(self, lease: SubnetLease) -> None:
         """End a lease at once. Whoever watches is told the same as at the end of its time to live."""
         self._ctl("lease", "revoke", f"{lease.etcd_lease:x}")
+
+    def _forget(self) -> None:
+        self._fabric.run(["rm", "-rf", _ETCD_DATA])
 
     def _ctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [str(self._programs / "etcdctl"), f"--endpoints={self.url}", *arguments]
@@ -301,7 +305,7 @@ def clean(host: Host, *networks: str) -> None:
     That is: routes within the flannel networks that are named, packet filters, the bridge `cni0`, what they noted.
     """
     for network in networks:
-        host.run(["ip", "route", "flush", "root", network])
+        host.run(["ip", f"-{ip_network(network).version}", "route", "flush", "root", network])
     host.run(["sh", "-c", _NO_FILTERS])
     host.run(["ip", "link", "delete", "cni0"], check=False)
     host.run(["rm", "-rf", _CNI])
