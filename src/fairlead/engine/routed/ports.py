@@ -28,30 +28,29 @@ async def open_port(node: RoutedNode, lease: Lease) -> Port:
 
     Raises NotFound where the port is gone, Conflict where it changes all the time, and what NetworkService raises.
     """
-    group_id = ""
+    group_id, lost = "", False
     for _ in range(_ATTEMPTS):
         port = await _find(node, lease)
         if not port.port_security:
             return port
-        pairs = tuple(AddressPair(part) for part in lease.parts)
         foreign = tuple(pair for pair in port.address_pairs if not is_within(pair.cidr, lease.ranges))
-        missing = {pair.cidr for pair in pairs} ^ {
-            pair.cidr for pair in port.address_pairs if is_within(pair.cidr, lease.ranges)
-        }
+        have = {pair.cidr for pair in port.address_pairs} - {pair.cidr for pair in foreign}
         group_id = group_id or await _group(node, lease.ranges)
-        if not missing and group_id in port.security_group_ids:
-            return port
         groups = port.security_group_ids
-        change = PortChange(
-            address_pairs=(*foreign, *pairs) if missing else None,
-            security_group_ids=None if group_id in groups else (*groups, group_id),
-        )
+        if have == set(lease.parts) and group_id in groups and not lost:
+            return port
         try:
-            changed = await node.network_service.update_port(port.id, change, revision=port.revision)
+            # In requests of their own: of two that are in flight at once, Neutron then merges pairs and loses none.
+            if group_id not in groups:
+                port = await _change(node, port, PortChange(security_group_ids=(*groups, group_id)))
+            if have != set(lease.parts) or lost:
+                pairs = (*foreign, *(AddressPair(part) for part in lease.parts))
+                port = await _change(node, port, PortChange(address_pairs=pairs))
         except Conflict:
+            lost = True  # OVN may have either list now, whichever Neutron shows: it is sent again
             continue
         log.info("opened this node's port", port=port.id, subnets=[str(part) for part in lease.parts])
-        return changed
+        return port
     raise Conflict(f"port {lease.port_id} changes all the time", remedy="see who else changes it")
 
 
@@ -67,15 +66,17 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
             return
         going = set(lease.parts) - keep
         pairs = tuple(pair for pair in port.address_pairs if pair.cidr not in going)
-        group_ids: set[str] = set()
+        ours: set[str] = set()
         if lease.own and not keep:
-            group_ids = {group.id for group in await _groups(node, lease.ranges)} & set(port.security_group_ids)
-        if len(pairs) == len(port.address_pairs) and not group_ids:
+            ours = {group.id for group in await _groups(node, lease.ranges)} & set(port.security_group_ids)
+        if len(pairs) == len(port.address_pairs) and not ours:
             break
-        groups = tuple(one for one in port.security_group_ids if one not in group_ids) if group_ids else None
-        change = PortChange(address_pairs=pairs, security_group_ids=groups)
         try:
-            await node.network_service.update_port(port.id, change, revision=port.revision)
+            if len(pairs) < len(port.address_pairs):
+                port = await _change(node, port, PortChange(address_pairs=pairs))
+            if ours:
+                groups = tuple(one for one in port.security_group_ids if one not in ours)
+                await _change(node, port, PortChange(security_group_ids=groups))
         except Conflict:
             continue
         log.info("closed a port", port=port.id, subnets=[str(part) for part in going])
@@ -87,6 +88,10 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
 def is_within(cidr: IPNetwork, ranges: tuple[IPNetwork, ...]) -> bool:
     """Say whether a range is part of one of several."""
     return any(cidr.version == one.version and cidr.subnet_of(one) for one in ranges)  # type: ignore[arg-type]  # so
+
+
+async def _change(node: RoutedNode, port: Port, change: PortChange) -> Port:
+    return await node.network_service.update_port(port.id, change, revision=port.revision)
 
 
 async def _find(node: RoutedNode, lease: Lease) -> Port:
