@@ -137,7 +137,7 @@ class SubnetLease:
 
 
 class Etcd:
-    """An etcd of one member, in memory, for the hosts of a lab."""
+    """An etcd of one member, in memory, for the hosts of a lab. Errors of etcdctl's are raised as Host.run does."""
 
     url = f"http://{FABRIC_ADDRESS}:2379"
 
@@ -152,6 +152,7 @@ class Etcd:
         self.daemon = Daemon(fabric, argv, logs / "etcd.log")
 
     def __enter__(self) -> Self:
+        self._forget()  # what one that was killed with its user has left
         self.start()
         return self
 
@@ -159,7 +160,7 @@ class Etcd:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._fabric.run(["rm", "-rf", _ETCD_DATA])
+        self._forget()
 
     def start(self) -> None:
         """Start it, with what it had when it was stopped; raises LabError."""
@@ -188,6 +189,9 @@ class Etcd:
     def expire(self, lease: SubnetLease) -> None:
         """End a lease at once. Whoever watches is told the same as at the end of its time to live."""
         self._ctl("lease", "revoke", f"{lease.etcd_lease:x}")
+
+    def _forget(self) -> None:
+        self._fabric.run(["rm", "-rf", _ETCD_DATA])
 
     def _ctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [str(self._programs / "etcdctl"), f"--endpoints={self.url}", *arguments]
