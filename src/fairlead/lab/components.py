@@ -240,14 +240,18 @@ def dockerd(host: str, needs: tuple[str, ...], image: str) -> Component:
     )
 
 
-def agent(host: str, python: str, wired: str) -> Component:
-    """A host's Fairlead agent, by the Python that runs this command. `wired` is what its networking comes from."""
+def agent(host: str, python: str, wired: str, *, routed: bool) -> Component:
+    """A machine's Fairlead agent, by the Python that runs this command.
+
+    wired: what its networking comes from. routed: its mode is `routed`, for flannel, and not `ovs`, for Docker.
+    """
+    docker = UnixHttp("/run/docker/plugins/fairlead.sock", "POST", "/Plugin.Activate")
     return Component(
         name=f"{host}/agent",
         place=host,
         needs=("keystone", "neutron", wired),
         argv=(python, "-m", "fairlead", "agent"),
-        ready=UnixHttp("/run/docker/plugins/fairlead.sock", "POST", "/Plugin.Activate"),
+        ready=UnixHttp("/run/fairlead/flannel.sock", "POST", "/flannel/status") if routed else docker,
     )
 
 

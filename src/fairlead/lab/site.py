@@ -78,8 +78,9 @@ class Site:
         for machine in self.spec.machine_names:
             agent = machine in self.agents
             if agent:
-                wired = f"{machine}/ovn-controller" if machine in self.spec.host_names else f"{machine}/nic"
-                found.append(components.agent(machine, sys.executable, wired))
+                is_host = machine in self.spec.host_names
+                wired = f"{machine}/{'ovn-controller' if is_host else 'nic'}"
+                found.append(components.agent(machine, sys.executable, wired, routed=not is_host))
             # A dockerd that has networks of Fairlead's waits long for an agent that isn't there.
             had = agent and (self.docker_data(machine) / "network").is_dir()
             awaited = (machine, f"{machine}/agent") if had else (machine,)
@@ -89,7 +90,7 @@ class Site:
     @property
     def agents(self) -> tuple[str, ...]:
         """Where an agent runs."""
-        return self.spec.host_names if self.spec.agent else ()
+        return self.spec.machine_names if self.spec.agent else ()
 
     @property
     def gateway(self) -> str | None:

@@ -83,9 +83,9 @@ def test_a_lab_without_instances_has_no_stage_for_them(tmp_path: Path) -> None:
     assert not [stage.name for stage in stages if stage.name.startswith("i")]
 
 
-def test_an_instance_has_a_dockerd_and_no_switch(tmp_path: Path) -> None:
+def test_an_instance_has_an_agent_and_a_dockerd_and_no_switch(tmp_path: Path) -> None:
     components = site(tmp_path, LabSpec("lab", instances=1)).components()
-    assert [name for name in components if name.startswith("i1/")] == ["i1/dockerd"]
+    assert [name for name in components if name.startswith("i1/")] == ["i1/agent", "i1/dockerd"]
 
 
 def test_only_an_instances_hosts_file_names_the_instances() -> None:
