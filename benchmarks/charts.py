@@ -14,6 +14,9 @@ mpl.use("Agg")
 COLOURS: Mapping[str, str] = {
     "none": "#b8b8b8",
     "host": "#b8b8b8",
+    "node": "#b8b8b8",
+    "host-gw": "#7f7f7f",
+    "vxlan": "#e9a45b",
     "bridge": "#7f7f7f",
     "overlay": "#8fb8de",
     "kuryr": "#e9a45b",

@@ -57,15 +57,18 @@ class Sample:
 class End:
     """One end of a path: its address, and the command that runs something in its network namespace.
 
-    pid: of the container's first process; 0 for the host itself.
+    pid: of the container's first process; 0 for the host itself. netns: the pod's, where it has a name.
     """
 
     host: Host
     address: str
     pid: int = 0
+    netns: str = ""
 
     def inside(self, *command: str) -> list[str]:
         """Return the command, for the host to run, that runs one at this end with the host's programs."""
+        if self.netns:
+            return ["ip", "netns", "exec", self.netns, *command]
         return ["nsenter", "-t", str(self.pid), "-n", *command] if self.pid else list(command)
 
     def run(self, *command: str, timeout: float) -> str:
@@ -94,13 +97,18 @@ class End:
         return found
 
 
-def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
-    """Run everything, taking turns."""
+def prepare() -> None:
+    """Install what a lab needs, and iperf3. Raises LabError."""
     require_root()
     asyncio.run(install(Silent()))
     if find_program("iperf3") is None:
         say("installing iperf3")
         install_packages(("iperf3",), CACHE_ROOT / "log" / "apt.log")
+
+
+def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
+    """Run everything, taking turns."""
+    prepare()
     before = machine()
     samples = {(path, mtu): Sample(path, mtu) for mtu in mtus for path in PATHS}
     datapath = ""
@@ -112,7 +120,7 @@ def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
                     ends = {path: _ends(lab, path, names.get(path, "")) for path in PATHS}
                     shift = turn % len(PATHS)
                     for path in (*PATHS[shift:], *PATHS[:shift]):
-                        _measure_path(*ends[path], samples[path, mtu], seconds)
+                        measure_path(*ends[path], samples[path, mtu], seconds)
                         say(f"round {turn + 1} of {rounds}, MTU {mtu}: {path}")
                     for host in lab.hosts:
                         remove_containers(host)
@@ -130,10 +138,11 @@ def _ends(lab: Lab, path: str, network: str) -> tuple[End, End]:
     first, second = lab.hosts
     if path == "host":
         return End(first, str(underlay_address(first.name))), End(second, str(underlay_address(second.name)))
-    return _container(first, path, network), _container(second, path, network)
+    return container(first, path, network), container(second, path, network)
 
 
-def _container(host: Host, path: str, network: str) -> End:
+def container(host: Host, path: str, network: str) -> End:
+    """Start a container on a network, which is an end of a path."""
     name = f"end-{path}"
     host.run(run_command(name, network), timeout=120)
     (inspected,) = json.loads(docker(host, "inspect", name))
@@ -141,7 +150,8 @@ def _container(host: Host, path: str, network: str) -> End:
     return End(host, address, inspected["State"]["Pid"])
 
 
-def _measure_path(client: End, server: End, sample: Sample, seconds: float) -> None:
+def measure_path(client: End, server: End, sample: Sample, seconds: float) -> None:
+    """Measure one path once; what fails is noted in the sample."""
     try:
         # The first packets between two ends teach the switches where they are; they are nobody's measurement.
         client.run("busybox", "ping", "-c", "5", "-W", "1", server.address, timeout=30)

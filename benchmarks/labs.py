@@ -66,7 +66,7 @@ def networks(
             if kind == "none":
                 continue
             if kind == "overlay":
-                stack.enter_context(_swarm(lab))
+                stack.enter_context(swarm(lab.hosts, [str(underlay_address(host.name)) for host in lab.hosts]))
             makers = hosts[:1] if kind in ("overlay", "kuryr") else hosts
             for host in makers:
                 stack.callback(_remove_network, host, names[kind], kuryr if kind == "kuryr" else None)
@@ -112,18 +112,16 @@ def _remove_network(host: Host, name: str, kuryr: Kuryr | None) -> None:
 
 
 @contextmanager
-def _swarm(lab: Lab) -> Iterator[None]:
-    """Join the lab's dockerds to a swarm for the time being."""
-    first, *others = lab.hosts
-    manager = str(underlay_address(first.name))
+def swarm(hosts: Sequence[Host], addresses: Sequence[str]) -> Iterator[None]:
+    """Join dockerds to a swarm for the time being; addresses: the hosts', for each other."""
+    (first, manager), *others = zip(hosts, addresses, strict=True)
     try:
         docker(first, "swarm", "init", "--advertise-addr", manager, "--listen-addr", f"{manager}:2377")
         token = docker(first, "swarm", "join-token", "-q", "worker")
-        for host in others:
-            docker(host, "swarm", "join", "--advertise-addr", str(underlay_address(host.name)), "--token", token,
-                   f"{manager}:2377")  # fmt: skip
+        for host, address in others:
+            docker(host, "swarm", "join", "--advertise-addr", address, "--token", token, f"{manager}:2377")
         yield
     finally:
-        for host in reversed(lab.hosts):
+        for host in reversed(hosts):
             docker(host, "swarm", "leave", "--force", check=False)
             docker(host, "network", "rm", "docker_gwbridge", check=False)

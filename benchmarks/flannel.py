@@ -1,0 +1,188 @@
+"""Packets between two Nova instances: the instances themselves, flannel with Neutron under it, and flannel without.
+
+    python -m benchmarks.flannel [--rounds 2] [--seconds 3] [--mtus 1500,9000]
+
+Each round brings up a lab with two instances on one subnet for each MTU. In it the paths take turns:
+
+  node      from instance to instance
+  fairlead  pods of flannel, Fairlead its backend
+  host-gw   pods of flannel's host-gw, address pairs and group rule set by hand: the ideal, which nobody keeps
+  vxlan     pods of flannel's vxlan: wrapped once by flannel, once more by Neutron
+  overlay   containers on Docker's overlay, wrapped twice as well
+
+iperf3 and the probe measure as in `dataplane`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.dataplane import DATAGRAM, MTUS, End, Sample, container, measure_path, prepare
+from benchmarks.labs import docker, lab_for, remove_containers, swarm
+from benchmarks.machine import describe, machine
+from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, p99, ratio, say, table
+from fairlead.lab import Lab, LabSpec
+from fairlead.lab.flannel import Etcd, Flanneld, Pod, clean, pod
+from fairlead.lab.manifest import load
+from fairlead.lab.neutron import Neutron
+from fairlead.runtime.flannel_config import network_config
+
+PATHS = ("node", "fairlead", "host-gw", "vxlan", "overlay")
+PROGRAMS = Path(__file__).resolve().parents[1] / "build/flannel/bin"
+NETWORKS = {"fairlead": "10.100.0.0/16", "host-gw": "10.101.0.0/16", "vxlan": "10.102.0.0/16"}
+_OVERLAY = "10.79.0.0/24"
+_PATIENCE = 60.0
+
+
+def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
+    """Run everything, taking turns."""
+    prepare()
+    before = machine()
+    samples = {(path, mtu): Sample(path, mtu) for mtu in mtus for path in PATHS}
+    datapath = ""
+    for turn in range(rounds):
+        for mtu in mtus:
+            name = "bench" if mtu == mtus[0] else f"bench{mtu}"
+            with lab_for(LabSpec(name, hosts=2, mtu=mtu, instances=2)) as lab:
+                datapath = load(lab.paths).datapath
+                _allow_by_hand(lab, NETWORKS["host-gw"])
+                shift = turn % len(PATHS)
+                for path in (*PATHS[shift:], *PATHS[:shift]):
+                    with _ends(lab, path) as (client, server):
+                        measure_path(client, server, samples[path, mtu], seconds)
+                    say(f"round {turn + 1} of {rounds}, MTU {mtu}: {path}")
+    return {
+        "machine": before,
+        "datapath": datapath,
+        "rounds": rounds,
+        "seconds": seconds,
+        "mtus": list(mtus),
+        "samples": [asdict(sample) for sample in samples.values()],
+    }
+
+
+def _allow_by_hand(lab: Lab, network: str) -> None:
+    """Do for host-gw what an operator would do: a pair on each node's port, and a rule in their group."""
+    neutron = Neutron(lab.clouds_yaml)
+    for port in neutron.all("ports", device_owner="compute:nova"):
+        neutron.put(f"/v2.0/ports/{port['id']}", {"port": {"allowed_address_pairs": [{"ip_address": network}]}})
+    group = neutron.one("security_groups", name="default")
+    neutron.add(
+        "security_group_rules",
+        {"security_group_id": group["id"], "direction": "ingress", "remote_ip_prefix": network, "ethertype": "IPv4"},
+    )
+
+
+def _address(lab: Lab, name: str) -> str:
+    port = Neutron(lab.clouds_yaml).one("ports", name=name, device_owner="compute:nova")
+    return next(str(one["ip_address"]) for one in port["fixed_ips"] if ":" not in one["ip_address"])
+
+
+@contextmanager
+def _ends(lab: Lab, path: str) -> Iterator[tuple[End, End]]:
+    """Make both ends of a path, and take them away."""
+    hosts = lab.instances
+    addresses = [_address(lab, host.name) for host in hosts]
+    with ExitStack() as undo:
+        if path == "node":
+            ends = [End(host, address) for host, address in zip(hosts, addresses, strict=True)]
+        elif path == "overlay":
+            undo.enter_context(swarm(hosts, addresses))
+            mtu = End(hosts[0], addresses[1]).mtu()
+            options = ("--attachable", "--subnet", _OVERLAY, "-o", f"com.docker.network.driver.mtu={mtu}")
+            docker(hosts[0], "network", "create", "-d", "overlay", *options, "overlay")
+            undo.callback(docker, hosts[0], "network", "rm", "overlay", check=False)
+            for host in hosts:
+                undo.callback(remove_containers, host)
+            ends = [container(host, path, "overlay") for host in hosts]
+        else:
+            ends = [End(one.host, str(one.addresses[0]), netns=one.name) for one in _pods(lab, path, undo)]
+            _until_reached(*ends)
+        yield ends[0], ends[1]
+
+
+def _pods(lab: Lab, path: str, undo: ExitStack) -> list[Pod]:
+    logs, found = lab.paths.log, []
+    backend: Mapping[str, Any] = {"Network": NETWORKS[path], "Backend": {"Type": path}}
+    etcd = undo.enter_context(Etcd(lab.host("fabric"), PROGRAMS, logs))
+    etcd.configure(network_config(NETWORKS[path], 24, "", "fairlead") if path == "fairlead" else backend)
+    for host in lab.instances:
+        undo.callback(host.run, ["ip", "link", "delete", "flannel.1"], check=False)
+        undo.callback(clean, host, NETWORKS[path])
+        undo.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0"))
+        found.append(undo.enter_context(pod(host, f"bench-{path}", PROGRAMS)))
+    return found
+
+
+def _until_reached(client: End, server: End) -> None:
+    limit = time.monotonic() + _PATIENCE
+    ping = client.inside("busybox", "ping", "-c", "1", "-W", "1", server.address)
+    while client.host.run(ping, check=False).returncode and time.monotonic() < limit:
+        time.sleep(0.5)
+
+
+def render(record: Record) -> str:
+    """Write one table: every path at every MTU, with ratios to the nodes themselves."""
+    samples = {(one["path"], one["mtu"]): one for one in record["samples"]}
+    columns = [
+        Column("underlay MTU"), Column("path", right=False), Column("MTU inside"), Column("TCP Mbit/s"),
+        Column("÷ node"), Column("answer p50 µs"), Column("÷ node"), Column("p99 µs"), Column("small datagrams/s"),
+        Column("÷ node"), Column("failed"),
+    ]  # fmt: skip
+    rows = []
+    for mtu in record["mtus"]:
+        node = samples["node", mtu]
+        for path in PATHS:
+            one = samples[path, mtu]
+            row = [str(mtu), path, str(one["inner"] or "-"), number(p50(one["tcp"]) / 1e6)]
+            row.append(number(ratio(p50(one["tcp"]), p50(node["tcp"])), 2))
+            row += [number(p50(one["latency"]) / 1e3), number(ratio(p50(one["latency"]), p50(node["latency"])), 2)]
+            row += [number(p99(one["latency"]) / 1e3), number(p50(one["datagrams"]))]
+            row += [number(ratio(p50(one["datagrams"]), p50(node["datagrams"])), 2), str(len(one["failures"]))]
+            rows.append(row)
+    failures = [
+        f"Failed: {one['path']} at {one['mtu']}: {said}" for one in samples.values() for said in one["failures"]
+    ]
+    where = "in user space" if record["datapath"] == "netdev" else "the kernel's"
+    how = f"{record['rounds']} rounds of {record['seconds']:g} s each; the switch is {where}"
+    return "\n\n".join([table(columns, rows), *failures, f"{how}. {describe(record['machine'])}."])
+
+
+def draw(record: Record, folder: Path) -> list[Path]:
+    """Draw a panel for each measurement."""
+    from benchmarks.charts import Panel, bars  # noqa: PLC0415  a table needs no matplotlib
+
+    samples = {(one["path"], one["mtu"]): one for one in record["samples"]}
+
+    def panel(title: str, unit: str, values: str, scale: float) -> Panel:
+        def of(statistic: Callable[..., float]) -> dict[str, list[float]]:
+            return {path: [statistic(samples[path, mtu][values]) / scale for mtu in record["mtus"]] for path in PATHS}
+
+        return Panel(title, unit, [f"underlay MTU {mtu}" for mtu in record["mtus"]], of(p50))
+
+    panels = [
+        panel("TCP, one stream", "Mbit/s", "tcp", 1e6),
+        panel("One byte there and back", "µs", "latency", 1e3),
+        panel(f"UDP datagrams of {DATAGRAM} bytes", "received a second", "datagrams", 1),
+    ]
+    where = "a switch in user space" if record["datapath"] == "netdev" else "the kernel's switch"
+    return [bars(panels, folder / "flannel.png", "Between two instances", f"p50; {where}: compare, don't quote")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and draw."""
+    parser = options(__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement [3]")
+    parser.add_argument(
+        "--mtus", type=lambda text: [int(one) for one in text.split(",")], default=list(MTUS), help="[1500,9000]"
+    )
+    chosen = parser.parse_args(arguments)
+    finish(Benchmark("flannel", render, draw), chosen, lambda: measure(chosen.rounds, chosen.seconds, chosen.mtus))
+
+
+if __name__ == "__main__":
+    main()
