@@ -36,9 +36,9 @@ SUBNET_FILE = "/run/flannel/subnet.env"
 _ETCD_DATA = "/run/etcd"
 _CNI = "/run/flannel-cni"
 
-# Seconds: to become ready, and to end when asked.
+# Seconds: to become ready, and to end when asked. flanneld that has only just started sometimes never does.
 _PATIENCE = 30.0
-_TO_END = 10.0
+_TO_END = 3.0
 
 # What Kubernetes' manifest of flannel has.
 _PLUGINS = (
