@@ -165,6 +165,7 @@ class Lease:
     addresses: the node's, under which the others reach it. port_id: the node's port in Neutron; empty: not known.
     own: this node's. ranges: the whole network's, of an own lease. routed: a router has routes for it.
     ended: it is no more, and what is left of it in Neutron goes. since: epoch seconds of the last change.
+    doubted: epoch seconds since which flannel, started anew, has not told of it; 0 where it has.
     """
 
     id: str
@@ -176,6 +177,7 @@ class Lease:
     ranges: tuple[IPNetwork, ...] = ()
     routed: bool = False
     ended: bool = False
+    doubted: float = 0.0
 
     def address(self, version: int) -> IPAddress | None:
         """Return the node's address of IP version 4 or 6, if it is known."""

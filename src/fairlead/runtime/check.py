@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairlead.adapters.dataplane.ovs import OvsDataplane
+from fairlead.adapters.dataplane.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
+from fairlead.engine.routed.node import find_own_port
 from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied
 from fairlead.runtime.settings import Settings
 
@@ -26,10 +28,15 @@ class Finding:
 
 
 async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Look at Keystone, Neutron, Open vSwitch and the kernel, each for itself."""
+    """Look at Keystone, Neutron, the switch or (in mode `routed`) the node's port, and the kernel, each for itself."""
+    routed = settings.agent.mode == "routed"
     return [
         await _finding("cloud", lambda: _cloud(settings, environ)),
-        await _finding("switch", lambda: _switch(settings)),
+        await (
+            _finding("port", lambda: _port(settings, environ))
+            if routed
+            else _finding("switch", lambda: _switch(settings))
+        ),
         await _finding("kernel", _kernel),
         await _finding("state", lambda: _state(settings)),
     ]
@@ -72,6 +79,18 @@ async def _switch(settings: Settings) -> str:
             remedy="start ovn-controller, and set external_ids:ovn-remote",
         )
     return f"host {settings.agent.host or view.host}, bridge {view.bridge} ({view.datapath} datapath), OVN connected"
+
+
+async def _port(settings: Settings, environ: Mapping[str, str]) -> str:
+    config = find_cloud(settings.cloud.name, environ=environ)
+    async with NeutronService(
+        config, connect_timeout=settings.cloud.connect_timeout, total_timeout=settings.cloud.timeout
+    ) as neutron:
+        port = await find_own_port(neutron, KernelRoutes())
+        routers = await neutron.find_routers([fixed.subnet_id for fixed in port.fixed_ips])
+    security = "on" if port.port_security else "off, so it needs no address pairs"
+    names = ", ".join(router.name or router.id for router in routers) or "none: nodes must be on one subnet"
+    return f"this node's port is {port.id}; port security is {security}; routers of its subnets: {names}"
 
 
 async def _kernel() -> str:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, ip_network
 import pytest
 
 from fairlead.engine.names import OWNED
-from fairlead.engine.routed.reconcile import LAST_RITES
+from fairlead.engine.routed.reconcile import DOUBT, LAST_RITES
 from fairlead.fakes import FakeCloud, Fault
 from fairlead.model.network import AddressPair, NewSecurityGroup, Port, PortChange
 from tests.unit.routed.conftest import Launch, Site
@@ -256,3 +256,19 @@ async def test_a_lease_that_is_given_up_while_neutron_is_asked_stays_given_up(si
     assert (await one.command("status"))["leases"] == []
     assert await one.pairs() == set()
     assert await site.routes() == set()
+
+
+async def test_a_lease_that_ended_while_flannel_was_away_is_found_out(launch: Launch) -> None:
+    one, two, gone = await launch(1), await launch(2), await launch(3)
+    await one.join()
+    await two.join(one)
+    await gone.join(one)
+    await settle(one, two, gone)
+    await one.join()  # flanneld starts again, and tells of those that are there
+    await one.hear("subnet-add", two)
+    await settle(one, seconds=DOUBT / 4)
+    assert one.routes() == {two.subnet: two.address, gone.subnet: gone.address}
+    await settle(one, seconds=DOUBT / 4)
+    assert one.routes() == {two.subnet: two.address}
+    assert await gone.pairs() == set()
+    assert await two.pairs() == {two.subnet}

@@ -46,6 +46,9 @@ class Leases:
         for other in self.node.own():
             if other.id != lease.id:
                 self._end(other)
+        for peer in self.node.peers():
+            # flanneld, which has just started, tells of all leases next; of those that ended meanwhile it never tells.
+            self.node.store.put(replace(peer, doubted=self.node.clock.now()))
         known = self.node.store.get(Lease, lease.id)
         if known and known.own and not known.ended:
             lease = replace(lease, port_id=known.port_id, routed=known.routed, since=known.since)
@@ -57,7 +60,10 @@ class Leases:
         lease = Lease(id=str(part), parts=(part,), addresses=(address,), since=self.node.clock.now(), port_id=port_id)
         known = self.node.store.get(Lease, lease.id)
         if known and not known.ended and (known.address(address.version), known.port_id) == (address, port_id):
-            return known  # flanneld tells of all leases anew whenever it starts
+            lease = replace(known, doubted=0.0)  # flanneld tells of all leases anew whenever it starts
+            if lease != known:
+                self.node.store.put(lease)
+            return lease
         self._put(lease)
         return lease
 

@@ -32,6 +32,9 @@ LEARN_EVERY = 3.0
 REPEAT_AFTER = 3.0
 """Seconds after which a change of a router is said again, up to twice as many."""
 
+DOUBT = 300.0
+"""Seconds that flannel, started anew, has for telling of all leases: one that it does not tell of has ended."""
+
 LAST_RITES = 20.0
 """Seconds over which the nodes spread the removal of what an ended lease left: the first one does it for all."""
 
@@ -62,6 +65,7 @@ class Reconciler:
         now = self._node.clock.now()
         if now >= self._kernel_at:
             self._kernel_at = now + KERNEL_EVERY
+            self._end_doubted(now)
             await self._try("routes", self.reconcile_kernel())
         if now >= max(self._cloud_at, self.pace.not_before):
             self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
@@ -71,6 +75,12 @@ class Reconciler:
             routed = [lease for lease in self._node.own() if lease.routed]
             await self._try("router", repeat(self._node, change, routed), cloud=True)
         return False
+
+    def _end_doubted(self, now: float) -> None:
+        for peer in self._node.peers():
+            if peer.doubted and peer.doubted + DOUBT <= now:
+                self._node.store.put(replace(peer, ended=True, since=now))
+                log.info("a lease ended while flannel was away", subnet=peer.id)
 
     async def reconcile_kernel(self) -> None:
         """Route the peers that are on this node's own link; the others' way is the router's.
