@@ -2,8 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test flannel bench bench-tools bench-containers bench-dataplane bench-agent \
-	bench-scale clean
+.PHONY: help setup demo demo-flannel check test flannel bench bench-tools bench-containers bench-dataplane bench-agent \
+	bench-flannel bench-scale clean
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
@@ -16,6 +16,9 @@ setup: ## the Python environment in .venv
 
 demo: setup ## two Docker hosts on one Neutron network, told step by step (root)
 	@$(RUN)/fairlead lab demo
+
+demo-flannel: setup flannel ## unmodified flannel on two instances, Neutron underneath (root)
+	@$(RUN)/fairlead lab demo --flannel
 
 check: setup ## style, types, layers and the fast tests; no root needed
 	@$(RUN)/ruff format --check --quiet .
@@ -32,7 +35,7 @@ test: check ## every tier, the real cloud included (root)
 flannel: ## real flanneld, CNI plugins and etcd in build/flannel/bin
 	@packaging/build-flannel
 
-bench: bench-containers bench-dataplane bench-agent bench-scale ## all benchmarks, under 25 minutes (root); docs/benchmarks.md
+bench: bench-containers bench-dataplane bench-flannel bench-agent bench-scale ## all benchmarks, under 40 minutes (root); docs/benchmarks.md
 
 bench-tools: setup
 	@build/uv/bin/uv sync --quiet --frozen --all-extras --group bench
@@ -43,6 +46,9 @@ bench-containers: bench-tools ## containers up and down on five kinds of network
 
 bench-dataplane: bench-tools ## packets between two hosts
 	@$(RUN)/python -m benchmarks.dataplane
+
+bench-flannel: bench-tools flannel ## packets between two instances, with flannel
+	@$(RUN)/python -m benchmarks.flannel
 
 bench-agent: bench-tools ## memory, start and processor time of an agent
 	@$(RUN)/python -m benchmarks.agent_cost

@@ -41,8 +41,9 @@ NETWORK = "web"
 CHURN_SECONDS = 600.0
 CHURN_PAUSE = 5.0
 SWEEP_EVERY = 15.0
-RETRY = 10.0
-"""Seconds after which a user tries a failed start again, give or take a half."""
+RETRY, LONGEST_RETRY = 10.0, 300.0
+"""Seconds after which a failed start is tried again, give or take a half, and twice as many each time up to the second:
+what orchestrators do."""
 
 
 @dataclass
@@ -80,13 +81,14 @@ class Simulated:
     async def run(self) -> IPAddress:
         """Start a container, as often as it takes."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, pause = loop.time(), RETRY
         while True:
             try:
                 address = await self.engine.allocations.allocate(NETWORK, None)
             except FairleadError:
                 self.failed += 1
-                await asyncio.sleep(RETRY * (0.5 + self.chance.random()))
+                await asyncio.sleep(pause * (0.5 + self.chance.random()))
+                pause = min(2 * pause, LONGEST_RETRY)
                 continue
             await self.engine.endpoints.create(NETWORK, f"endpoint {address}", (address,), "")
             self.waits.append(loop.time() - began)

@@ -278,20 +278,33 @@ def start(name: str, component: str, host: str | None) -> None:
 
 
 @lab.command()
-@click.option("--keep", is_flag=True, help="Leave the lab `demo` up afterwards.")
-def demo(keep: bool) -> None:
+@click.option("--keep", is_flag=True, help="Leave the lab up afterwards.")
+@click.option(
+    "--flannel",
+    is_flag=True,
+    help="Show flannel on two instances instead; needs what packaging/build-flannel builds (`make demo-flannel`).",
+)
+@click.option(
+    "--programs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build/flannel/bin"),
+    show_default=True,
+    help="With --flannel: where flanneld is.",
+)
+def demo(keep: bool, flannel: bool, programs: Path) -> None:
     """Show the main job step by step on a lab of its own: one Neutron network under two Docker hosts."""
     from fairlead.lab import Lab, LabSpec
     from fairlead.lab.demo import Story
+    from fairlead.lab.flannel_demo import FlannelStory
 
-    shown = Lab(LabSpec("demo"))
+    shown = Lab(LabSpec("demo-flannel", instances=2) if flannel else LabSpec("demo"))
     try:
         shown.up(_Lines())
-        Story(shown, click.echo).tell()
+        (FlannelStory(shown, programs.resolve(), click.echo) if flannel else Story(shown, click.echo)).tell()
     finally:
         if not keep:
             shown.down()
-    click.echo("\n`fairlead lab down --name demo` takes it down." if keep else "\nThe lab is gone again.")
+    click.echo(f"\n`fairlead lab down --name {shown.spec.name}` takes it down." if keep else "\nThe lab is gone again.")
 
 
 @lab.command()

@@ -23,7 +23,7 @@ def test_a_shell_can_complete_the_commands(shell: str) -> None:
     assert {line.split(",")[1] for line in listed.output.splitlines()} == {"start", "status", "stop"}
 
 
-@pytest.mark.parametrize("command", [[], ["agent"], ["completion"], ["lab"]])
+@pytest.mark.parametrize("command", [[], ["agent"], ["completion"], ["flannel"], ["lab"]])
 def test_every_command_has_help(command: list[str]) -> None:
     done = CliRunner().invoke(main, [*command, "--help"])
     assert done.exit_code == 0

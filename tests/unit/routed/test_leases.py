@@ -1,5 +1,6 @@
 """Leases come and go, somebody changes things, Neutron fails: what ports, router and kernels have then."""
 
+import asyncio
 from ipaddress import IPv4Network, ip_network
 
 import pytest
@@ -272,3 +273,26 @@ async def test_a_lease_that_ended_while_flannel_was_away_is_found_out(launch: La
     assert one.routes() == {two.subnet: two.address}
     assert await gone.pairs() == set()
     assert await two.pairs() == {two.subnet}
+
+
+async def test_many_nodes_that_join_at_once_cost_neutron_a_few_requests_each_and_none_is_lost(
+    site: Site, launch: Launch
+) -> None:
+    nodes = [await launch(number) for number in range(1, 31)]
+    site.cloud.calls.clear()
+    await asyncio.gather(*(node.join() for node in nodes))
+    for node in nodes:
+        for peer in nodes:
+            if peer is not node:
+                await node.hear("subnet-add", peer)
+    await asyncio.gather(*(node.behind() for node in nodes))
+    assert len(site.cloud.calls) <= 9 * len(nodes)
+    await settle(*nodes, seconds=8)
+    site.cloud.calls.clear()
+    await asyncio.gather(*(node.behind(25) for node in nodes))
+    assert len(site.cloud.calls) <= 2 * len(nodes), "at rest: the port, and the group"
+    for node in nodes:
+        assert await node.pairs() == {node.subnet}
+        assert node.routes() == {peer.subnet: peer.address for peer in nodes if peer is not node}
+    (group,) = await site.owner.find_owned_security_groups(tags=(OWNED,))
+    assert all([group.id in (await node.seen()).security_group_ids for node in nodes])

@@ -18,6 +18,10 @@ _ATTEMPTS = 5
 """How often a port that changes under our hands is looked at again."""
 
 
+GROUP_SPREAD = 4.0
+"""Seconds over which nodes that miss the group make it, in the order of their ports' ids."""
+
+
 def group_name(ranges: tuple[IPNetwork, ...]) -> str:
     """Name the group that lets a flannel network's packets in."""
     return f"fairlead-{'-'.join(map(str, ranges))}"
@@ -35,7 +39,7 @@ async def open_port(node: RoutedNode, lease: Lease) -> Port:
             return port
         foreign = tuple(pair for pair in port.address_pairs if not is_within(pair.cidr, lease.ranges))
         have = {pair.cidr for pair in port.address_pairs} - {pair.cidr for pair in foreign}
-        group_id = group_id or await _group(node, lease.ranges)
+        group_id = group_id or await _group(node, lease)
         groups = port.security_group_ids
         if have == set(lease.parts) and group_id in groups and not lost:
             return port
@@ -101,20 +105,27 @@ async def _find(node: RoutedNode, lease: Lease) -> Port:
     return found[0]
 
 
-async def _group(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> str:
-    """Return the project's group for these ranges; of several that nodes made at once the oldest stays."""
-    service, name = node.network_service, group_name(ranges)
-    found = [one for one in await _groups(node, ranges) if one.ingress >= set(ranges)]
-    if found:
+async def _group(node: RoutedNode, lease: Lease) -> str:
+    """Return the project's group for the lease's ranges; of several that nodes made at once the oldest stays."""
+    if found := await _complete_groups(node, lease):
         return found[0].id
-    made = await service.create_security_group(
-        NewSecurityGroup(name, "Lets the containers of a flannel network in", frozenset({OWNED}), ranges)
+    # Nodes that come up together find none together: all but one wait a little, and find that one's.
+    await node.clock.sleep(GROUP_SPREAD * int(lease.port_id[:4], 16) / 0xFFFF)
+    if found := await _complete_groups(node, lease):
+        return found[0].id
+    made = await node.network_service.create_security_group(
+        NewSecurityGroup(
+            group_name(lease.ranges), "Lets the containers of a flannel network in", frozenset({OWNED}), lease.ranges
+        )
     )
-    first = (await _groups(node, ranges) or [made])[0]
-    if first.id == made.id or not first.ingress >= set(ranges):
-        return made.id
-    await service.delete_security_group(made.id)
+    first = (await _complete_groups(node, lease) or [made])[0]
+    if first.id != made.id:
+        await node.network_service.delete_security_group(made.id)
     return first.id
+
+
+async def _complete_groups(node: RoutedNode, lease: Lease) -> list[SecurityGroup]:
+    return [one for one in await _groups(node, lease.ranges) if one.ingress >= set(lease.ranges)]
 
 
 async def _groups(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> list[SecurityGroup]:

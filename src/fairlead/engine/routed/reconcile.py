@@ -1,7 +1,7 @@
 """Keeps kernel and Neutron as the leases want them: at once when a lease changes, and from time to time in any case.
 
-The kernel's routes are looked at every two seconds and need no cloud. Neutron is asked one question every fifteen, by a
-node at rest; a failure slows that down (`Pace`), and is said once.
+The kernel's routes are looked at every two seconds and need no cloud. Neutron is asked for port and group every
+fifteen, by a node at rest; a failure slows that down (`Pace`), and is said once.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
