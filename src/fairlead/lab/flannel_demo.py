@@ -55,7 +55,7 @@ class FlannelStory:
             self.show(first, ["fairlead", "flannel", "status"])
             self.show(first, ["ip", "route"])
             mtu = int(json.loads(pods[0].run(["ip", "-j", "link", "show", "eth0"]).stdout)[0]["mtu"])
-            ping = ["ping", "-c", "3", "-i", "0.2", "-M", "do", "-s", str(mtu - 28), str(pods[1].addresses[0])]
+            ping = ["busybox", "ping", "-c", "3", "-s", str(mtu - 28), str(pods[1].addresses[0])]
             self.show(first, ["ip", "netns", "exec", pods[0].name, *ping])
             self.say("\nWhat Neutron has for it: one address pair a node, one security group")
             for host in (first, second):
