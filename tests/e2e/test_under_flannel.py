@@ -4,9 +4,8 @@ import json
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from ipaddress import ip_interface
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from typing import Any
 import pytest
 
 from fairlead.lab import Lab
-from fairlead.lab.flannel import Daemon, Etcd, Flanneld, clean, pod
-from fairlead.lab.host import Host
-from tests.e2e.docker import Docker, eventually
+from fairlead.lab.flannel import Daemon, Etcd, Flanneld, Pod, clean, pod
+from tests.e2e.docker import eventually
 from tests.e2e.instance import Instance
 
 pytestmark = pytest.mark.real
@@ -30,12 +28,12 @@ REPAIRED = 40.0
 
 @dataclass
 class Node:
-    """An instance with an agent, flanneld, and a pod; or a container of Docker's."""
+    """An instance with an agent, flanneld, and a pod."""
 
     instance: Instance
     agent: Daemon
     flanneld: Flanneld
-    pod: Any
+    pod: Pod
 
     def status(self) -> dict[str, Any]:
         done = self.instance.host.run([str(PYTHON.with_name("fairlead")), "flannel", "status", "--json"], check=False)
@@ -44,8 +42,7 @@ class Node:
 
     def pings(self, other: "Node", *, version: int = 4) -> bool:
         address = next(str(one) for one in other.pod.addresses if one.version == version)
-        done = self.pod.run(["busybox", "ping", "-c", "1", "-W", "1", address], check=False)
-        return bool(done.returncode == 0)
+        return self.pod.run(["busybox", "ping", "-c", "1", "-W", "1", address], check=False).returncode == 0
 
 
 def fairlead(instance: Instance, *command: str) -> str:
@@ -73,7 +70,7 @@ def join(instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd) -> Itera
     """Make an instance a node; in the end each node leaves, and nothing may be left in Neutron or in its kernel."""
     logs, nodes = instance_lab.paths.log, ExitStack()
 
-    def join(name: str, *, attach: Callable[..., Any] = pod) -> Node:
+    def join(name: str) -> Node:
         instance = instances[name]
         host = instance.host
         daemon = Daemon(host, (str(PYTHON), "-m", "fairlead", "agent"), logs / f"{name}-agent.log")
@@ -82,7 +79,7 @@ def join(instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd) -> Itera
         start_agent(daemon)
         nodes.callback(leave, instance, daemon)
         flanneld = nodes.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0"))
-        return Node(instance, daemon, flanneld, nodes.enter_context(attach(host, "web", PROGRAMS)))
+        return Node(instance, daemon, flanneld, nodes.enter_context(pod(host, "web", PROGRAMS)))
 
     def leave(instance: Instance, daemon: Daemon) -> None:
         start_agent(daemon)
@@ -91,23 +88,6 @@ def join(instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd) -> Itera
 
     with nodes:
         yield join
-
-
-@contextmanager
-def docker_network(host: Host, name: str, _: Path) -> Iterator[Any]:
-    """Docker on flannel's subnet instead of a pod: what mk-docker-opts does for the default bridge."""
-    written = host.path("/run/flannel/subnet.env").read_text()
-    env = dict(line.split("=", 1) for line in written.splitlines())
-    gateway, docker = ip_interface(env["FLANNEL_SUBNET"]), Docker(host)
-    options = {"com.docker.network.driver.mtu": env["FLANNEL_MTU"],
-               "com.docker.network.bridge.enable_ip_masquerade": "false"}  # fmt: skip
-    flags = [flag for option, value in options.items() for flag in ("-o", f"{option}={value}")]
-    try:
-        docker("network", "create", "--subnet", str(gateway.network), "--gateway", str(gateway.ip), *flags, name)
-        docker.networks.append(name)
-        yield docker.run(f"{name}-1", name)
-    finally:
-        docker.clear()
 
 
 def configure(instance: Instance, etcd: Etcd, *more: str) -> None:
@@ -152,12 +132,6 @@ def test_pods_on_instances_of_one_subnet_and_of_two_reach_each_other(
     for node in (i1, i2, i3):
         assert len(pairs(instance_demo, node.instance)) == 1
         assert node.status()["trouble"] == {}
-
-
-def test_docker_on_flannels_subnet(instances: dict[str, Instance], etcd: Etcd, join: Callable[..., Node]) -> None:
-    configure(instances["i1"], etcd)
-    one, two = (join(name, attach=docker_network).pod for name in ("i1", "i3"))
-    assert eventually(lambda: one.pings(two.address) and two.pings(one.address), seconds=60)
 
 
 def test_with_both_families_and_no_forged_source(
