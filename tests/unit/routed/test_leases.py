@@ -2,13 +2,14 @@
 
 import asyncio
 from ipaddress import IPv4Network, ip_network
+from typing import Any
 
 import pytest
 
 from fairlead.engine.names import OWNED
 from fairlead.engine.routed.reconcile import DOUBT, LAST_RITES
 from fairlead.fakes import FakeCloud, Fault
-from fairlead.model.network import AddressPair, NewSecurityGroup, Port, PortChange
+from fairlead.model.network import AddressPair, NewSecurityGroup, Port, PortChange, SecurityGroup
 from tests.unit.routed.conftest import Launch, Site
 from tests.unit.routed.nodes import RANGE, CommandError, Instance
 
@@ -179,33 +180,38 @@ async def test_a_router_that_is_full_is_told_of_with_the_remedy(cloud: FakeCloud
     assert await one.pairs() == {one.subnet}
 
 
-async def test_a_port_that_somebody_else_changes_at_the_same_time_loses_nothing(site: Site, launch: Launch) -> None:
+async def test_a_port_that_somebody_else_changes_at_the_same_time_loses_nothing(
+    site: Site, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = await launch(1)
     await one.join()
-    found, foreign = one.neutron.find_ports, AddressPair(IPv4Network("192.0.2.0/24"))
+    found: Any = one.neutron.find_ports
+    foreign = AddressPair(IPv4Network("192.0.2.0/24"))
     raced: list[Port] = []
 
-    async def find_and_lose_the_race(**given: str) -> list:  # type: ignore[type-arg]
-        ports = await found(**given)
+    async def find_and_lose_the_race(**given: str) -> list[Port]:
+        ports: list[Port] = await found(**given)
         if given.get("port_id") and not raced:
             raced.append(await site.owner.update_port(one.port.id, PortChange(address_pairs=(foreign,))))
         return ports
 
-    one.neutron.find_ports = find_and_lose_the_race  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(one.neutron, "find_ports", find_and_lose_the_race)
     await settle(one)
     assert await one.pairs() == {"192.0.2.0/24", one.subnet}
 
 
-async def test_two_nodes_that_make_the_group_at_once_end_with_one(site: Site, launch: Launch) -> None:
+async def test_two_nodes_that_make_the_group_at_once_end_with_one(
+    site: Site, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = await launch(1)
     await one.join()
     create = one.neutron.create_security_group
 
-    async def create_late(new: NewSecurityGroup):  # type: ignore[no-untyped-def]
+    async def create_late(new: NewSecurityGroup) -> SecurityGroup:
         await site.owner.create_security_group(new)
         return await create(new)
 
-    one.neutron.create_security_group = create_late  # type: ignore[method-assign]
+    monkeypatch.setattr(one.neutron, "create_security_group", create_late)
     await settle(one)
     (group,) = await site.owner.find_owned_security_groups(tags=(OWNED,))
     assert group.id in (await one.seen()).security_group_ids

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from fairlead.engine.routed.node import RoutedNode
+from fairlead.engine.routed.ports import is_within
 from fairlead.model.errors import InvalidInput
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.records import Lease
@@ -35,7 +36,7 @@ class Leases:
     ) -> Lease:
         """Take down that this node holds a lease. Raises InvalidInput where a part is outside of all ranges."""
         for part in parts:
-            if not any(_within(part, one) for one in ranges):
+            if not is_within(part, ranges):
                 raise InvalidInput(
                     f"the subnet {part} is outside of the flannel network ({', '.join(map(str, ranges))})",
                     remedy="run post-startup as flanneld does, with --ipv6-network where the network has IPv6",
@@ -90,7 +91,3 @@ class Leases:
     def _put(self, lease: Lease) -> None:
         self.node.store.put(lease)
         self.wake()
-
-
-def _within(part: IPNetwork, whole: IPNetwork) -> bool:
-    return part.version == whole.version and part.subnet_of(whole)  # type: ignore[arg-type]  # of one version by now

@@ -91,7 +91,10 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
 
 def is_within(cidr: IPNetwork, ranges: tuple[IPNetwork, ...]) -> bool:
     """Say whether a range is part of one of several."""
-    return any(cidr.version == one.version and cidr.subnet_of(one) for one in ranges)  # type: ignore[arg-type]  # so
+    return any(
+        cidr.version == one.version and cidr.subnet_of(one)  # type: ignore[arg-type]  # of one version by now
+        for one in ranges
+    )
 
 
 async def _change(node: RoutedNode, port: Port, change: PortChange) -> Port:
