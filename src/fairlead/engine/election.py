@@ -16,7 +16,7 @@ See docs/adr/0004-one-network-for-many-hosts.md for why this is safe.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from fairlead.engine.node import Node
+from fairlead.engine.node import CloudNode
 from fairlead.model.network import Network, NewNetwork
 
 PATIENCE = 20.0
@@ -34,7 +34,7 @@ class Election:
     maker calls it.
     """
 
-    node: Node
+    node: CloudNode
     candidates: Callable[[], Awaitable[list[Network]]]
     settle: Callable[[Network], Awaitable[None]]
 

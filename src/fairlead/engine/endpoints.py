@@ -1,5 +1,6 @@
 """Endpoints: an allocation that the container engine has given a name, and its attachment to this host."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fairlead.engine.allocations import change_address
@@ -21,10 +22,8 @@ class Endpoints:
     memberships: Memberships
     devices: Devices
 
-    async def create(
-        self, engine_network: str, endpoint_id: str, addresses: tuple[IPAddress, ...], mac: str
-    ) -> Allocation:
-        """Give an endpoint the port that has its addresses; mac empty: the port's own.
+    async def create(self, engine_network: str, endpoint_id: str, addresses: tuple[IPAddress, ...], mac: str) -> str:
+        """Give an endpoint the port that has its addresses; return its MAC. mac empty: the port's own.
 
         Raises NotFound (network, or an address that was not given out), AddressInUse.
         """
@@ -55,7 +54,7 @@ class Endpoints:
                         since=self.node.clock.now(),
                     )
                 )
-            return allocation
+            return allocation.mac
 
     async def attach(self, engine_network: str, endpoint_id: str) -> tuple[JoinedNetwork, Attachment]:
         """Wire the endpoint on this host; returns when packets can flow.
@@ -81,6 +80,11 @@ class Endpoints:
         if allocation:
             self.node.ledger.put(replace(allocation, endpoint_id="", soiled=True, since=self.node.clock.now()))
             self.devices.bell.ring()
+
+    async def describe(self, endpoint_id: str) -> Mapping[str, str]:
+        """Say which port an endpoint is. Raises NotFound."""
+        allocation = self.get(endpoint_id)
+        return {"neutron.port.uuid": allocation.id, "com.docker.network.endpoint.macaddress": allocation.mac}
 
     def get(self, endpoint_id: str) -> Allocation:
         """Return an endpoint's allocation. Raises NotFound."""

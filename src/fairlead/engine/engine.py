@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import random as by_chance
 from typing import Self
 
@@ -10,6 +11,7 @@ from fairlead.engine.bell import Bell
 from fairlead.engine.devices import Devices
 from fairlead.engine.endpoints import Endpoints
 from fairlead.engine.keeper import Keeper
+from fairlead.engine.lookup import find_network
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
 from fairlead.engine.pools import AddressPools
@@ -38,7 +40,7 @@ class Engine:
     def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
         """Build the use cases over a node. random gives numbers from 0 up to 1."""
         bell = Bell()
-        pools, memberships = AddressPools(node), Memberships(node)
+        pools, memberships = AddressPools(node, partial(find_network, node)), Memberships(node)
         warm, devices = WarmPools(node, limits, bell.ring), Devices(node)
         return cls(
             node=node,

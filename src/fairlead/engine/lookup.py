@@ -1,13 +1,13 @@
 """Which Neutron network is meant."""
 
 from fairlead.engine.names import OWNED, is_owned, pool_tag
-from fairlead.engine.node import Node
+from fairlead.engine.node import CloudNode
 from fairlead.model.errors import Conflict, NotFound
 from fairlead.model.network import IPNetwork, Network
 from fairlead.model.records import NetworkReference
 
 
-async def find_network(node: Node, reference: NetworkReference, cidr: IPNetwork | None) -> Network | None:
+async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNetwork | None) -> Network | None:
     """Find the Neutron network that a reference (or, without one, an owned network's range) names.
 
     None where it may still be made. Raises NotFound where it can't be, Conflict where a name is ambiguous.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from fairlead.engine.deletion import delete_unless_used
 from fairlead.engine.election import Election
 from fairlead.engine.lookup import find_network
 from fairlead.engine.making import delete_port
@@ -23,8 +24,8 @@ from fairlead.engine.names import (
     pool_tag,
 )
 from fairlead.engine.node import Node
-from fairlead.engine.pools import first_address
-from fairlead.model.errors import Conflict, FairleadError, InvalidInput, NotFound, OverlappingSubnet, StillInUse
+from fairlead.engine.pools import first_address, free_pools, pools_for
+from fairlead.model.errors import Conflict, FairleadError, NotFound, OverlappingSubnet, StillInUse
 from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Network, NewNetwork, NewSubnet, Subnet
 from fairlead.model.records import AddressPool, Batch, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
 
@@ -69,7 +70,7 @@ class Memberships:
                 return record
             if record:
                 await self._withdraw(record)
-            pools = self._pools(wish)
+            pools = pools_for(self.node.store, wish.engine_network, wish.ranges, wish.reference)
             record = JoinedNetwork(wish.engine_network, Step.WANTED, self.node.clock.now(), internal=wish.internal)
             self.node.store.put(record)
             try:
@@ -91,7 +92,7 @@ class Memberships:
                 raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
             record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
             self.node.store.put(record)
-            self._free_pools(record)
+            free_pools(self.node.store, record.id)
             try:
                 async with asyncio.timeout(PROMPT):
                     await self._finish(record)
@@ -148,29 +149,6 @@ class Memberships:
                 remedy="remove it with `docker network rm` and make it again",
             )
         return record
-
-    def _pools(self, wish: Wish) -> list[AddressPool]:
-        """Find the pools that were requested for this network: requests carry no network id, only the range."""
-        found = []
-        for cidr in wish.ranges:
-            pools = [
-                pool
-                for pool in self.node.store.all(AddressPool)
-                if pool.cidr == cidr
-                and pool.engine_network in ("", wish.engine_network)
-                and (not str(wish.reference) or pool.reference in (wish.reference, NetworkReference()))
-            ]
-            if not pools:
-                raise InvalidInput(
-                    f"no address pool {cidr} was requested of Fairlead"
-                    + (f" for network {wish.reference}" if str(wish.reference) else ""),
-                    remedy="give the same neutron.net.* option with -o and with --ipam-opt",
-                )
-            exact = [pool for pool in pools if pool.reference == wish.reference]
-            found.append((exact or pools)[-1])
-        if not found:
-            raise InvalidInput("a network needs an IPv4 or IPv6 range", remedy="add --subnet CIDR")
-        return found
 
     async def _join(self, wish: Wish, record: JoinedNetwork, pools: Sequence[AddressPool]) -> JoinedNetwork:
         reference = wish.reference if str(wish.reference) else pools[0].reference
@@ -309,31 +287,13 @@ class Memberships:
             marked = {record.network_id} if record.owned and record.network_id else set()
             for network_id in marked | {network.id for network in found}:
                 await service.untag_network(network_id, tag)
-                await self._delete_unless_used(network_id)
-        self._free_pools(record)
+                await delete_unless_used(service, network_id, _has_members)
+        free_pools(self.node.store, record.id)
         self.node.store.delete(JoinedNetwork, record.id)
 
-    def _free_pools(self, record: JoinedNetwork) -> None:
-        for pool in self.node.store.all(AddressPool):
-            if pool.engine_network == record.id:
-                self.node.store.put(replace(pool, engine_network=""))
 
-    async def _delete_unless_used(self, network_id: str) -> None:
-        """Delete an owned network that has no member; the revision guards against one that joins meanwhile."""
-        service = self.node.network_service
-        for _ in range(_ATTEMPTS):
-            found = await service.find_networks(network_id=network_id)
-            if not found or any(tag.startswith(MEMBER_PREFIX) for tag in found[0].tags):
-                return
-            try:
-                await service.delete_network(network_id, revision=found[0].revision)
-            except StillInUse as error:
-                log.warning("kept a network: others have ports in it", network=found[0].name, error=str(error))
-                return
-            except Conflict:
-                continue
-            return
-        raise Conflict(f"network {network_id} changes all the time", remedy="see who else changes it")
+def _has_members(network: Network) -> bool:
+    return any(tag.startswith(MEMBER_PREFIX) for tag in network.tags)
 
 
 def _new_subnet(network: Network, pool: AddressPool) -> NewSubnet:

@@ -44,6 +44,11 @@ def pool_tag(cidr: IPNetwork) -> str:
     return f"fairlead:pool={cidr}"
 
 
+def routed_tag(cidr: IPNetwork) -> str:
+    """Tag an owned network of mode `routed` with its range, which is divided among the nodes."""
+    return f"fairlead:routed={cidr}"
+
+
 def host_tag(host: str) -> str:
     """Tag a port with the host that made it."""
     return _fit("fairlead:at=", host)

@@ -3,12 +3,32 @@
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from fairlead.engine.ledger import Ledger
 from fairlead.ports.clock import Clock
 from fairlead.ports.dataplane import Dataplane
 from fairlead.ports.network_service import NetworkService
 from fairlead.ports.store import LeaseStore
+
+
+class CloudNode(Protocol):
+    """What every mode's node has: Neutron, a memory and a clock."""
+
+    @property
+    def network_service(self) -> NetworkService:
+        """Neutron."""
+        ...
+
+    @property
+    def store(self) -> LeaseStore:
+        """The node's memory."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,18 @@
 Nothing is made in Neutron here: a pool that nobody joins is a row in the store and no more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fairlead.engine.lookup import find_network
 from fairlead.engine.names import OWNED
-from fairlead.engine.node import Node
+from fairlead.engine.node import CloudNode
 from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
 from fairlead.model.network import IPAddress, IPNetwork, Network, Subnet
 from fairlead.model.records import AddressPool, JoinedNetwork, NetworkReference, Origin, Step
+from fairlead.ports.store import LeaseStore
+
+Finder = Callable[[NetworkReference, IPNetwork | None], Awaitable[Network | None]]
+"""Finds the Neutron network that a reference or a range names; None where it may still be made."""
 
 _ANY = "*"
 """Stands in a pool's id for the reference that was not given."""
@@ -21,7 +24,8 @@ _ANY = "*"
 class AddressPools:
     """Request and release pools, their gateways and their reserved addresses."""
 
-    node: Node
+    node: CloudNode
+    find_network: Finder
 
     async def request(
         self, cidr: IPNetwork | None, reference: NetworkReference, version: int, part: IPNetwork | None = None
@@ -31,7 +35,7 @@ class AddressPools:
         version: 4 or 6. part: of the range, out of which alone addresses are picked. Raises InvalidInput, NotFound
         (network, or a subnet of it), OverlappingSubnet, Conflict (a subnet that exists picks out of more than part).
         """
-        network = await find_network(self.node, reference, cidr)
+        network = await self.find_network(reference, cidr)
         subnets = await self.node.network_service.find_subnets(network.id) if network else []
         subnet = _choose(subnets, cidr, version, network)
         chosen = subnet.cidr if subnet else cidr
@@ -155,6 +159,42 @@ class AddressPools:
                     remedy="remove that network first, choose another --subnet, or name another Neutron network with"
                     " -o neutron.net.name=NAME --ipam-opt neutron.net.name=NAME",
                 )
+
+
+def pools_for(
+    store: LeaseStore, engine_network: str, ranges: Sequence[IPNetwork], reference: NetworkReference
+) -> list[AddressPool]:
+    """Find the pools that were requested for a network: requests carry no network id, only the range.
+
+    Raises InvalidInput.
+    """
+    found = []
+    for cidr in ranges:
+        pools = [
+            pool
+            for pool in store.all(AddressPool)
+            if pool.cidr == cidr
+            and pool.engine_network in ("", engine_network)
+            and (not str(reference) or pool.reference in (reference, NetworkReference()))
+        ]
+        if not pools:
+            raise InvalidInput(
+                f"no address pool {cidr} was requested of Fairlead"
+                + (f" for network {reference}" if str(reference) else ""),
+                remedy="give the same neutron.net.* option with -o and with --ipam-opt",
+            )
+        exact = [pool for pool in pools if pool.reference == reference]
+        found.append((exact or pools)[-1])
+    if not found:
+        raise InvalidInput("a network needs an IPv4 or IPv6 range", remedy="add --subnet CIDR")
+    return found
+
+
+def free_pools(store: LeaseStore, engine_network: str) -> None:
+    """Let go of the pools that a network used."""
+    for pool in store.all(AddressPool):
+        if pool.engine_network == engine_network:
+            store.put(replace(pool, engine_network=""))
 
 
 def first_address(cidr: IPNetwork) -> IPAddress:

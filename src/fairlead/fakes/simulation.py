@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import CloudUnavailable, QuotaExceeded
 from fairlead.model.network import CloudView, FixedIP, IPNetwork, NewPort, Port, PortChange, Room
-from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Lease, Origin, Record
+from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
 from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease)
+R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
 
 
 @dataclass(frozen=True, slots=True)

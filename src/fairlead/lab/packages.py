@@ -27,6 +27,7 @@ PROGRAMS: Mapping[str, str] = {
     "ethtool": "ethtool",
     "ip": "iproute2",
     "iptables": "iptables",
+    "nft": "nftables",
     "tcpdump": "tcpdump",
     "nsenter": "util-linux",
     "unshare": "util-linux",

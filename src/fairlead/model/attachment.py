@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from fairlead.model.network import IPAddress
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """All that the data plane needs to wire one endpoint.
 
     id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
-    mtu in bytes, 0: leave the kernel's default.
+    mtu in bytes, 0: leave the kernel's default. addresses and gateways (mode `routed`): what the host routes to the
+    sandbox, and the addresses by which the sandbox reaches the host.
     """
 
     id: str
@@ -16,6 +19,8 @@ class Attachment:
     mac: str
     mtu: int
     network_id: str = ""
+    addresses: tuple[IPAddress, ...] = ()
+    gateways: tuple[IPAddress, ...] = ()
 
     @property
     def host_device(self) -> str:

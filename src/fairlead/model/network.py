@@ -165,6 +165,7 @@ class NewSubnet:
     gateway: IPAddress | None
     name: str = ""
     allocation_pools: tuple[AddressRange, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
     tags: frozenset[str] = frozenset()
 
 

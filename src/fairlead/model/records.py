@@ -6,6 +6,7 @@ Every row is written before the world is changed (its state says what is wanted)
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import ClassVar
 
 from fairlead.model.network import HostRoute, IPAddress, IPNetwork
@@ -166,6 +167,8 @@ class Lease:
     own: this node's. ranges: the whole network's, of an own lease. routed: a router has routes for it.
     ended: it is no more, and what is left of it in Neutron goes. since: epoch seconds of the last change.
     doubted: epoch seconds since which flannel, started anew, has not told of it; 0 where it has.
+    engine_network: the network of the container engine's whose lease it is; empty: flannel's. An own one of those has
+    all blocks of the network that this node holds as its parts, and another node's has one.
     """
 
     id: str
@@ -178,6 +181,7 @@ class Lease:
     routed: bool = False
     ended: bool = False
     doubted: float = 0.0
+    engine_network: str = ""
 
     def address(self, version: int) -> IPAddress | None:
         """Return the node's address of IP version 4 or 6, if it is known."""
@@ -188,7 +192,27 @@ class Lease:
         return next((part for part in self.parts if part.version == version), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An address of a network in mode `routed` that the engine was given.
+
+    id: the address. endpoint_id is empty until the engine has made an endpoint with it; mac: that endpoint's, empty
+    before. since: epoch seconds of the last change.
+    """
+
+    id: str
+    engine_network: str
+    since: float
+    endpoint_id: str = ""
+    mac: str = ""
+
+    @property
+    def address(self) -> IPAddress:
+        """The address."""
+        return ip_address(self.id)
+
+
 FREE = (Use.RETURNED, Use.FRESH)
 """The uses of ports that wait to be given out."""
 
-Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin | Lease
+Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin | Lease | Claim

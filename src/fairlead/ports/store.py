@@ -2,9 +2,9 @@
 
 from typing import Protocol, TypeVar
 
-from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Lease, Origin, Record
+from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
 
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease)
+R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
 
 
 class LeaseStore(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -11,12 +12,13 @@ from aiohttp import web
 from fairlead.engine.devices import Devices
 from fairlead.engine.engine import Engine
 from fairlead.engine.keeper import Keeper
+from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.engine.sweep import Sweep
 from fairlead.model.errors import FairleadError
 from fairlead.runtime.logs import configure_logs, new_request_id
 from fairlead.runtime.memory import share_one_arena
-from fairlead.runtime.routed import wire_routed
+from fairlead.runtime.routed import RoutedAgent, wire_routed
 from fairlead.runtime.settings import Settings
 from fairlead.runtime.unix_server import serve_unix
 from fairlead.runtime.wiring import Agent, wire_agent
@@ -37,18 +39,21 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
         loop.add_signal_handler(number, stop.set)
     if settings.agent.mode == "routed":
         async with wire_routed(settings, environ) as routed:
-            await _serve(routed.app, settings.flannel.socket, [_keep(routed.reconciler)], stop)
+            doors = {settings.flannel.socket: routed.flannel, settings.agent.socket: routed.docker}
+            await _serve(doors, [_route(routed)], stop)
     else:
         async with wire_agent(settings, environ) as agent:
-            await _serve(agent.app, settings.agent.socket, [_introduce(agent), _work_behind(agent.engine)], stop)
+            await _serve({settings.agent.socket: agent.app}, [_introduce(agent), _work_behind(agent.engine)], stop)
 
 
 async def _serve(
-    app: web.Application, path: str, behind: Sequence[Coroutine[None, None, None]], stop: asyncio.Event
+    doors: Mapping[str, web.Application], behind: Sequence[Coroutine[None, None, None]], stop: asyncio.Event
 ) -> None:
-    """Serve until told to stop, and do what is done behind meanwhile."""
-    async with serve_unix(app, Path(path)):
-        log.info("serving", socket=path)
+    """Serve until told to stop, each application on its socket, and do what is done behind meanwhile."""
+    async with AsyncExitStack() as stack:
+        for path, app in doors.items():
+            await stack.enter_async_context(serve_unix(app, Path(path)))
+            log.info("serving", socket=path)
         work = [asyncio.create_task(one) for one in behind]
         await stop.wait()
         log.info("stopping")
@@ -94,6 +99,18 @@ async def _work_behind(engine: Engine) -> None:
         await asyncio.gather(_sweep(engine.sweep), _keep(engine.keeper), _keep(engine.devices))
 
 
+async def _route(agent: RoutedAgent) -> None:
+    while True:
+        new_request_id()
+        try:
+            await agent.begin()
+        except FairleadError as error:
+            log.warning("not ready", error=str(error))
+            await asyncio.sleep(SWEEP_EVERY)
+            continue
+        await asyncio.gather(_keep(agent.reconciler), _keep(agent.keeper))
+
+
 async def _sweep(sweep: Sweep) -> None:
     unplugged = False
     while True:
@@ -110,7 +127,7 @@ async def _sweep(sweep: Sweep) -> None:
         await asyncio.sleep(SWEEP_EVERY)
 
 
-async def _keep(keeper: Keeper | Devices | Reconciler) -> None:
+async def _keep(keeper: Keeper | Devices | Reconciler | NetworkKeeper) -> None:
     while True:
         new_request_id()
         try:

@@ -1,6 +1,7 @@
-"""The parts of an agent in routed mode, joined."""
+"""The parts of an agent in routed mode, joined: for flannel, and for Docker."""
 
-from collections.abc import AsyncIterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,27 @@ from random import random
 
 from aiohttp import web
 
+from fairlead.adapters.dataplane.nft import NftGuard
 from fairlead.adapters.dataplane.routes import KernelRoutes
+from fairlead.adapters.dataplane.veth_routes import RoutedDataplane, become_router
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
+from fairlead.engine.pools import AddressPools
+from fairlead.engine.routed.addresses import Addresses
+from fairlead.engine.routed.endpoints import Endpoints
+from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.leases import Leases
+from fairlead.engine.routed.networks import Networks
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.reconcile import Reconciler
+from fairlead.frontends.docker.app import make_app as make_docker_app
+from fairlead.frontends.docker.app import routes
+from fairlead.frontends.docker.ipam_driver import IpamDriver
+from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.frontends.flannel.app import Flannel, make_app
+from fairlead.model.network import IPNetwork, Network
+from fairlead.model.records import NetworkReference
 from fairlead.runtime.clock import SystemClock
 from fairlead.runtime.logs import current_request_id, new_request_id
 from fairlead.runtime.settings import Settings
@@ -25,10 +39,13 @@ STORE = "routed.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class RoutedAgent:
-    """A wired agent: the application to serve, and what runs beside it."""
+    """A wired agent: the applications to serve, and what runs beside them. begin is to be called once before."""
 
     reconciler: Reconciler
-    app: web.Application
+    keeper: NetworkKeeper
+    flannel: web.Application
+    docker: web.Application
+    begin: Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -47,5 +64,38 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         await stack.enter_async_context(neutron)
         node = RoutedNode(neutron, KernelRoutes(), store, SystemClock())
         reconciler = Reconciler(node, random=random)
-        app = make_app(Flannel(Leases(node, reconciler.wake), reconciler), new_request_id=new_request_id)
-        yield RoutedAgent(reconciler, app)
+        dataplane = RoutedDataplane()
+        networks = Networks(node, reconciler, NftGuard(), settings.agent.host or socket.gethostname())
+        pools = AddressPools(node, _nothing_to_adopt)
+        addresses, endpoints = Addresses(networks, pools), Endpoints(networks, dataplane)
+
+        async def begin() -> None:
+            become_router((await node.routing.nic()).name)
+            await dataplane.sweep(endpoints)
+            await networks.guard()
+
+        yield RoutedAgent(
+            reconciler=reconciler,
+            keeper=NetworkKeeper(networks, addresses, random=random),
+            flannel=make_app(Flannel(Leases(node, reconciler.wake), reconciler), new_request_id=new_request_id),
+            docker=make_docker_app(
+                routes(NetworkDriver(networks, endpoints), IpamDriver(pools, addresses, routed=True)),
+                prepare=_nothing_to_prepare,
+                new_request_id=new_request_id,
+                observe=_observe_nothing,
+            ),
+            begin=begin,
+        )
+
+
+async def _nothing_to_adopt(_reference: NetworkReference, _cidr: IPNetwork | None) -> Network | None:
+    """Find no network: which one has a range, and whether one may be named, is known where it is joined."""
+    return None
+
+
+async def _nothing_to_prepare() -> None:
+    """A memory that was lost is not rebuilt in this mode."""
+
+
+def _observe_nothing(_path: str, _status: int, _seconds: float) -> None:
+    """The mode has no metrics."""

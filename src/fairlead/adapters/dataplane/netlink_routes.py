@@ -14,6 +14,7 @@ from fairlead.adapters.dataplane.netlink import (
     NLM_F_CREATE,
     NLM_F_DUMP,
     NLM_F_REQUEST,
+    RTM_NEWADDR,
     RTM_NEWROUTE,
     Answer,
     Message,
@@ -25,7 +26,8 @@ from fairlead.model.network import IPAddress, IPNetwork
 
 _RTM_GETADDR, _RTM_DELROUTE, _RTM_GETROUTE = 22, 25, 26
 _NLM_F_REPLACE = 0x100
-_RT_TABLE_MAIN, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 0, 1
+_RT_TABLE_MAIN, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 0, 253, 1
+_IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
@@ -75,6 +77,30 @@ def put_route(destination: IPNetwork, gateway: IPAddress, *, protocol: int, metr
 def delete_route(destination: IPNetwork, gateway: IPAddress, *, protocol: int, metric: int) -> Message:
     """Delete the route that is all of this; ESRCH where there is none."""
     return Message(_RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, _route(destination, gateway, protocol, metric))
+
+
+def put_device_route(address: IPAddress, device: int, *, protocol: int) -> Message:
+    """Route one address to a device (an index), in the place of an earlier route to it."""
+    head = _ROUTE.pack(
+        _FAMILIES[address.version],
+        address.max_prefixlen,
+        0,
+        0,
+        _RT_TABLE_MAIN,
+        protocol,
+        _RT_SCOPE_LINK,
+        _RTN_UNICAST,
+        0,
+    )
+    body = head + attribute(_RTA_DST, address.packed) + attribute(_RTA_OIF, _U32.pack(device))
+    return Message(RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_REPLACE, body)
+
+
+def put_address(address: IPAddress, device: int) -> Message:
+    """Give a device (an index) an address that is alone on its link; IPv6 does not look for a duplicate first."""
+    head = _ADDRESS.pack(_FAMILIES[address.version], address.max_prefixlen, _IFA_F_NODAD, 0, device)
+    body = head + attribute(_IFA_LOCAL, address.packed) + attribute(_IFA_ADDRESS, address.packed)
+    return Message(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_REPLACE, body)
 
 
 def read_routes(answer: Answer) -> list[Route]:

@@ -244,6 +244,7 @@ class _NewSubnetWire(msgspec.Struct, omit_defaults=True):
     name: str
     enable_dhcp: bool
     allocation_pools: list[PoolWire] = []
+    host_routes: list[RouteWire] = []
 
 
 class _NewPortWire(msgspec.Struct, omit_defaults=True):
@@ -286,6 +287,7 @@ def new_subnet_body(new: NewSubnet) -> bytes:
             name=new.name,
             enable_dhcp=False,
             allocation_pools=pools,
+            host_routes=[RouteWire(str(route.destination), str(route.nexthop)) for route in new.host_routes],
         ),
     )
 

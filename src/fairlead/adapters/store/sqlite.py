@@ -18,11 +18,11 @@ from cattrs.preconf.json import JsonConverter, make_converter
 
 from fairlead.model.errors import StoreError
 from fairlead.model.network import IPAddress, IPNetwork
-from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork, Lease, Origin, Record
+from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
 
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease)
+R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
 
-KINDS: tuple[type[Record], ...] = (AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease)
+KINDS: tuple[type[Record], ...] = (AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
 
 # One statement list per version of the schema; `PRAGMA user_version` says how many have been applied.
 MIGRATIONS: tuple[str, ...] = (

@@ -44,10 +44,10 @@ class Leases:
         lease = Lease(
             id=str(parts[0]), parts=parts, addresses=addresses, since=self.node.clock.now(), own=True, ranges=ranges
         )
-        for other in self.node.own():
+        for other in self.node.own_of_flannel():
             if other.id != lease.id:
                 self._end(other)
-        for peer in self.node.peers():
+        for peer in self.node.peers_of_flannel():
             # flanneld, which has just started, tells of all leases next; of those that ended meanwhile it never tells.
             self.node.store.put(replace(peer, doubted=self.node.clock.now()))
         known = self.node.store.get(Lease, lease.id)
@@ -79,9 +79,9 @@ class Leases:
 
     def leave(self) -> None:
         """Give this node's own leases up: nothing of them is to be left in Neutron, nor of the others' here."""
-        for lease in self.node.own():
+        for lease in self.node.own_of_flannel():
             self._end(lease)
-        for lease in self.node.peers():
+        for lease in self.node.peers_of_flannel():
             self.node.store.delete(Lease, lease.id)
         self.wake()
 

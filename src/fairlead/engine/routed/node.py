@@ -28,6 +28,14 @@ class RoutedNode:
         """List the other nodes' leases."""
         return [lease for lease in self.store.all(Lease) if not lease.own and not lease.ended]
 
+    def own_of_flannel(self) -> list[Lease]:
+        """List this node's leases of flannel's; there is one at most, or one that is being replaced."""
+        return [lease for lease in self.own() if not lease.engine_network]
+
+    def peers_of_flannel(self) -> list[Lease]:
+        """List the other nodes' leases of flannel's."""
+        return [lease for lease in self.peers() if not lease.engine_network]
+
     async def port(self) -> Port:
         """Return this node's own port, known by its NIC's MAC. Raises NotFound, and what NetworkService raises."""
         return await find_own_port(self.network_service, self.routing)

@@ -58,10 +58,11 @@ async def open_port(node: RoutedNode, lease: Lease) -> Port:
     raise Conflict(f"port {lease.port_id} changes all the time", remedy="see who else changes it")
 
 
-async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwork] = frozenset()) -> None:
+async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwork], last: bool) -> None:
     """Take the pairs of an ended lease off its port, and the group where the port is this node's own.
 
-    keep: subnets that the port's node holds by another lease. Raises Conflict, and what NetworkService raises.
+    keep: subnets that the port's node holds by another lease. last: this node has no other lease of these ranges.
+    Raises Conflict, and what NetworkService raises.
     """
     for _ in range(_ATTEMPTS):
         try:
@@ -71,7 +72,7 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
         going = set(lease.parts) - keep
         pairs = tuple(pair for pair in port.address_pairs if pair.cidr not in going)
         ours: set[str] = set()
-        if lease.own and not keep:
+        if lease.own and last:
             ours = {group.id for group in await _groups(node, lease.ranges)} & set(port.security_group_ids)
         if len(pairs) == len(port.address_pairs) and not ours:
             break
@@ -85,7 +86,7 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
             continue
         log.info("closed a port", port=port.id, subnets=[str(part) for part in going])
         break
-    if lease.own and not keep:
+    if lease.own and last:
         await _drop_group(node, lease.ranges)
 
 

@@ -77,7 +77,7 @@ class Reconciler:
         return False
 
     def _end_doubted(self, now: float) -> None:
-        for peer in self._node.peers():
+        for peer in self._node.peers_of_flannel():
             if peer.doubted and peer.doubted + DOUBT <= now:
                 self._node.store.put(replace(peer, ended=True, since=now))
                 log.info("a lease ended while flannel was away", subnet=peer.id)
@@ -111,7 +111,7 @@ class Reconciler:
         await self._try("peers", self._learn_peers(), cloud=True)
         for lease in [one for one in self._node.store.all(Lease) if one.ended]:
             if lease.own or now >= lease.since + LAST_RITES * self._random():
-                await self._try(f"lease {lease.id}", self._bury(lease), cloud=True)
+                await self._try(f"lease {lease.id}", self.bury(lease), cloud=True)
             else:
                 self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
 
@@ -126,7 +126,7 @@ class Reconciler:
             # The node was given another NIC: the next look finds that one.
             self._note(lease, port_id="")
             raise
-        far = await self._is_any_far()
+        far = await self._is_any_far(lease.engine_network)
         if far or lease.routed:
             if not lease.routed:
                 self._note(lease, routed=True)
@@ -144,14 +144,15 @@ class Reconciler:
         at = self._node.clock.now() + REPEAT_AFTER * (1 + self._random())
         self._repeats += [(at, change) for change in changes]
 
-    async def _is_any_far(self) -> bool:
+    async def _is_any_far(self, engine_network: str) -> bool:
         nic = await self._node.routing.nic()
-        return any(not nic.reaches(address) for peer in self._node.peers() for address in peer.addresses)
+        peers = [peer for peer in self._node.peers() if peer.engine_network == engine_network]
+        return any(not nic.reaches(address) for peer in peers for address in peer.addresses)
 
     async def _learn_peers(self) -> None:
         """Find the IPv6 part and address of peers, which flannel does not tell, on their ports in Neutron."""
-        ranges = tuple(one for lease in self._node.own() for one in lease.ranges if one.version == 6)
-        unknown = [peer for peer in self._node.peers() if ranges and peer.port_id and not peer.part(6)]
+        ranges = tuple(one for lease in self._node.own_of_flannel() for one in lease.ranges if one.version == 6)
+        unknown = [peer for peer in self._node.peers_of_flannel() if ranges and peer.port_id and not peer.part(6)]
         if not unknown:
             return
         service, own = self._node.network_service, await self._node.port()
@@ -163,17 +164,18 @@ class Reconciler:
                 addresses = (*peer.addresses, *(one for one in _addresses(port) if one.version == 6))
                 self._note(peer, parts=(*peer.parts, part), addresses=addresses)
                 self._kernel_at = 0.0
-        if any(not peer.part(6) for peer in self._node.peers() if peer.port_id):
+        if any(not peer.part(6) for peer in self._node.peers_of_flannel() if peer.port_id):
             self._cloud_at = min(self._cloud_at, self._node.clock.now() + LEARN_EVERY)
         self.bell.ring()
 
-    async def _bury(self, lease: Lease) -> None:
-        """Remove what an ended lease left in Neutron: its pairs, and its routes."""
+    async def bury(self, lease: Lease) -> None:
+        """Remove what an ended lease left in Neutron: its pairs, and its routes. Raises as NetworkService."""
         current = [one for one in self._node.store.all(Lease) if not one.ended and one.port_id == lease.port_id]
         keep = frozenset(part for one in current if lease.port_id for part in one.parts)
         port = await self._node.port()
         self._repeat(await unroute_lease(self._node, lease, port))
-        await close_port(self._node, lease, keep=keep)
+        last = not any(one.own and one.ranges == lease.ranges for one in current)
+        await close_port(self._node, lease, keep=keep, last=last)
         if self._node.store.get(Lease, lease.id) == lease:
             self._node.store.delete(Lease, lease.id)
         log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)

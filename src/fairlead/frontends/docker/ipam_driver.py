@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.engine.allocations import Allocations
 from fairlead.engine.pools import AddressPools
 from fairlead.frontends.docker import wire
+from fairlead.frontends.docker.backend import Addresses
 from fairlead.frontends.docker.network_driver import ADDRESS_SPACES
 from fairlead.frontends.docker.options import GATEWAY, REQUEST_TYPE, pool_reference
 from fairlead.frontends.text import parse_address, parse_network
@@ -16,10 +16,11 @@ from fairlead.model.records import AddressPool
 
 @dataclass(frozen=True, slots=True)
 class IpamDriver:
-    """One method for each RPC."""
+    """One method for each RPC. routed: a container's address stands alone, with the host as its only neighbour."""
 
     pools: AddressPools
-    allocations: Allocations
+    addresses: Addresses
+    routed: bool = False
 
     async def get_capabilities(self, _: wire.Empty) -> dict[str, Any]:
         """Ask for no MAC (the port has one) and no replay (the node's store remembers)."""
@@ -56,11 +57,12 @@ class IpamDriver:
             # Before its network is made, only auxiliary addresses are asked of a pool.
             await self.pools.reserve(pool.id, address)
             return {"Address": _with_prefix(address, pool)}
-        return {"Address": _with_prefix(await self.allocations.allocate(pool.id, address), pool)}
+        given = await self.addresses.allocate(pool.id, address)
+        return {"Address": f"{given}/{given.max_prefixlen}" if self.routed else _with_prefix(given, pool)}
 
     async def release_address(self, request: wire.ReleaseAddress) -> dict[str, Any]:
         """Take an address back."""
-        await self.allocations.release(request.pool_id, parse_address(request.address))
+        await self.addresses.release(request.pool_id, parse_address(request.address))
         return {}
 
 

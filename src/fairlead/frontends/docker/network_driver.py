@@ -1,13 +1,15 @@
 """libnetwork's NetworkDriver: its words, answered by the engine."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.engine.endpoints import Endpoints
-from fairlead.engine.membership import Memberships, Wish
+from fairlead.engine.membership import Wish
 from fairlead.frontends.docker import wire
+from fairlead.frontends.docker.backend import Endpoints, Networks
 from fairlead.frontends.docker.options import PORT_MAP, network_options
 from fairlead.frontends.text import parse_address, parse_network
+from fairlead.model.attachment import Attachment
 from fairlead.model.errors import InvalidInput, UnsupportedRequest
 from fairlead.model.records import JoinedNetwork
 
@@ -19,7 +21,7 @@ ADDRESS_SPACES = ("fairlead-local", "fairlead-global")
 class NetworkDriver:
     """One method for each RPC."""
 
-    memberships: Memberships
+    networks: Networks
     endpoints: Endpoints
 
     async def get_capabilities(self, _: wire.Empty) -> dict[str, Any]:
@@ -36,7 +38,7 @@ class NetworkDriver:
                 remedy="add --ipam-driver fairlead",
             )
         options = network_options(request.options)
-        await self.memberships.join(
+        await self.networks.join(
             Wish(
                 engine_network=request.network_id,
                 ranges=tuple(parse_network(one.pool) for one in ranges),
@@ -49,7 +51,7 @@ class NetworkDriver:
 
     async def delete_network(self, request: wire.NetworkOnly) -> dict[str, Any]:
         """Leave the Neutron network."""
-        await self.memberships.leave(request.network_id)
+        await self.networks.leave(request.network_id)
         return {}
 
     async def create_endpoint(self, request: wire.CreateEndpoint) -> dict[str, Any]:
@@ -63,15 +65,12 @@ class NetworkDriver:
         addresses = tuple(parse_address(text) for text in (interface.address, interface.address_ipv6) if text)
         if not addresses:
             raise InvalidInput("the endpoint has no address", remedy="make the network with --ipam-driver fairlead")
-        allocation = await self.endpoints.create(
-            request.network_id, request.endpoint_id, addresses, interface.mac_address
-        )
-        return {"Interface": {} if interface.mac_address else {"MacAddress": allocation.mac}}
+        mac = await self.endpoints.create(request.network_id, request.endpoint_id, addresses, interface.mac_address)
+        return {"Interface": {} if interface.mac_address else {"MacAddress": mac}}
 
     async def endpoint_oper_info(self, request: wire.Endpoint) -> dict[str, Any]:
-        """Say which port it is, for `docker network inspect`'s readers."""
-        allocation = self.endpoints.get(request.endpoint_id)
-        return {"Value": {"neutron.port.uuid": allocation.id, "com.docker.network.endpoint.macaddress": allocation.mac}}
+        """Say what it is, for `docker network inspect`'s readers."""
+        return {"Value": dict(await self.endpoints.describe(request.endpoint_id))}
 
     async def join(self, request: wire.Join) -> wire.Joined:
         """Wire the endpoint; dockerd moves the device into the sandbox and sets addresses and routes."""
@@ -80,11 +79,7 @@ class NetworkDriver:
             interface_name=wire.InterfaceName(attachment.sandbox_device, "eth"),
             gateway=_gateway(joined, 4),
             gateway_ipv6=_gateway(joined, 6),
-            static_routes=tuple(
-                wire.StaticRoute(str(route.destination), str(route.nexthop))
-                for subnet in joined.subnets
-                for route in subnet.routes
-            ),
+            static_routes=tuple(_static_routes(joined, attachment)),
             # A second NIC on docker_gwbridge would be a way around the port's security groups.
             disable_gateway_service=True,
         )
@@ -101,6 +96,18 @@ class NetworkDriver:
     async def no_op(self, _: wire.Empty) -> dict[str, Any]:
         """Answer what needs nothing done: discovery, and external connectivity, which a router gives."""
         return {}
+
+
+def _static_routes(joined: JoinedNetwork, attachment: Attachment) -> Iterator[wire.StaticRoute]:
+    """Give the subnets' routes; first, where an address is alone, the ways to the host and by it to the network."""
+    for gateway in attachment.gateways:
+        yield wire.StaticRoute(f"{gateway}/{gateway.max_prefixlen}", kind=wire.CONNECTED)
+        subnet = joined.subnet(gateway.version)
+        if joined.internal and subnet:
+            yield wire.StaticRoute(str(subnet.cidr), str(gateway))
+    for subnet in joined.subnets:
+        for route in subnet.routes:
+            yield wire.StaticRoute(str(route.destination), str(route.nexthop))
 
 
 def _gateway(joined: JoinedNetwork, version: int) -> str:

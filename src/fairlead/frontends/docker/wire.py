@@ -79,11 +79,15 @@ class InterfaceName(Struct, frozen=True):
     prefix: str = field(name="DstPrefix")
 
 
+CONNECTED = 1
+"""RouteType of a destination that is on the link itself."""
+
+
 class StaticRoute(Struct, frozen=True, omit_defaults=True):
-    """A route for the sandbox. kind 0: by next hop."""
+    """A route for the sandbox. kind left out: by next hop."""
 
     destination: str = field(name="Destination")
-    next_hop: str = field(name="NextHop")
+    next_hop: str = field(name="NextHop", default="")
     kind: int | UnsetType = field(name="RouteType", default=UNSET)
 
 

@@ -1,0 +1,34 @@
+"""Deleting a Neutron network that several hosts use, by whoever leaves it last."""
+
+from collections.abc import Callable
+
+import structlog
+
+from fairlead.model.errors import Conflict, StillInUse
+from fairlead.model.network import Network
+from fairlead.ports.network_service import NetworkService
+
+log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 5
+"""How often a network that changes under our hands is looked at again."""
+
+
+async def delete_unless_used(service: NetworkService, network_id: str, is_used: Callable[[Network], bool]) -> None:
+    """Delete an owned network that nobody uses; its revision guards against one who comes to use it meanwhile.
+
+    Raises Conflict where it changes all the time, and what NetworkService raises.
+    """
+    for _ in range(_ATTEMPTS):
+        found = await service.find_networks(network_id=network_id)
+        if not found or is_used(found[0]):
+            return
+        try:
+            await service.delete_network(network_id, revision=found[0].revision)
+        except StillInUse as error:
+            log.warning("kept a network: others have ports in it", network=found[0].name, error=str(error))
+            return
+        except Conflict:
+            continue
+        return
+    raise Conflict(f"network {network_id} changes all the time", remedy="see who else changes it")
