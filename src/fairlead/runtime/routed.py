@@ -31,6 +31,7 @@ from fairlead.frontends.flannel.app import Flannel, make_app
 from fairlead.model.network import IPNetwork, Network
 from fairlead.model.records import NetworkReference
 from fairlead.runtime.clock import SystemClock
+from fairlead.runtime.hints import Hints
 from fairlead.runtime.logs import current_request_id, new_request_id
 from fairlead.runtime.settings import Settings
 
@@ -65,9 +66,13 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         node = RoutedNode(neutron, KernelRoutes(), store, SystemClock())
         reconciler = Reconciler(node, random=random)
         dataplane = RoutedDataplane()
-        networks = Networks(node, reconciler, NftGuard(), settings.agent.host or socket.gethostname())
-        pools = AddressPools(node, _nothing_to_adopt)
+        hints = Hints(settings.routed.port)
+        name = settings.agent.host or socket.gethostname()
+        networks = Networks(node, reconciler, NftGuard(), name, hints.tell)
+        pools = AddressPools(node, nothing_to_adopt)
         addresses, endpoints = Addresses(networks, pools), Endpoints(networks, dataplane)
+        keeper = NetworkKeeper(networks, addresses, random=random)
+        await stack.enter_async_context(hints.listen(keeper.look))
 
         async def begin() -> None:
             become_router((await node.routing.nic()).name)
@@ -76,11 +81,11 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
 
         yield RoutedAgent(
             reconciler=reconciler,
-            keeper=NetworkKeeper(networks, addresses, random=random),
+            keeper=keeper,
             flannel=make_app(Flannel(Leases(node, reconciler.wake), reconciler), new_request_id=new_request_id),
             docker=make_docker_app(
                 routes(NetworkDriver(networks, endpoints), IpamDriver(pools, addresses, routed=True)),
-                prepare=_nothing_to_prepare,
+                prepare=nothing_to_prepare,
                 new_request_id=new_request_id,
                 observe=_observe_nothing,
             ),
@@ -88,12 +93,12 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         )
 
 
-async def _nothing_to_adopt(_reference: NetworkReference, _cidr: IPNetwork | None) -> Network | None:
+async def nothing_to_adopt(_reference: NetworkReference, _cidr: IPNetwork | None) -> Network | None:
     """Find no network: which one has a range, and whether one may be named, is known where it is joined."""
     return None
 
 
-async def _nothing_to_prepare() -> None:
+async def nothing_to_prepare() -> None:
     """A memory that was lost is not rebuilt in this mode."""
 
 

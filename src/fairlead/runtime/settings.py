@@ -49,6 +49,12 @@ class FlannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     socket: str = "/run/fairlead/flannel.sock"
 
 
+class RoutedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mode `routed`. port: UDP, on which nodes tell each other that a network has changed."""
+
+    port: Annotated[int, msgspec.Meta(gt=0, lt=65536)] = 7170
+
+
 class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ports that wait for containers, for each network. cool_down: seconds; rate: ports per second; share: 0 to 1.
 
@@ -77,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ovs: OvsSettings = OvsSettings()
     pool: PoolSettings = PoolSettings()
     flannel: FlannelSettings = FlannelSettings()
+    routed: RoutedSettings = RoutedSettings()
     log: LogSettings = LogSettings()
 
 

@@ -100,48 +100,15 @@ class Network:
     gateways: list[str]
 
 
-class Host:
-    """A host with an agent and a dockerd. `restart` gives it a new agent on the same file."""
+class Dockerd:
+    """The commands of Docker's users, as RPCs to the agent of the host that this is."""
 
-    def __init__(self, name: str, config: CloudConfig, directory: Path, limits: PoolLimits = NO_POOL) -> None:
-        self.name = name
-        self.limits = limits
-        self.config = config
-        self.directory = directory
-        self.dataplane = PlugBoard(name)
-        self.clock = HandClock()
-        self.observed: list[tuple[str, int]] = []
-
-    async def start(self) -> None:
-        self._stack = AsyncExitStack()
-        self.store = SqliteStore(self.directory / self.name / "node.sqlite")
-        self._stack.callback(self.store.close)
-        neutron = await self._stack.enter_async_context(
-            NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
-        )
-        self.node = Node(neutron, self.dataplane, self.store, Ledger(self.store), self.clock)
-        self.engine = Engine.over(self.node, self.limits, random=lambda: 0.5)
-        network = NetworkDriver(self.engine.memberships, self.engine.endpoints)
-        app = make_app(
-            routes(network, IpamDriver(self.engine.pools, self.engine.allocations)),
-            prepare=self.engine.rebuild.ensure,
-            new_request_id=lambda: f"req-{uuid4()}",
-            observe=lambda path, status, _: self.observed.append((path, status)),
-        )
-        self.client: TestClient[Any, Any] = await self._stack.enter_async_context(TestClient(TestServer(app)))
-
-    async def stop(self) -> None:
-        await self._stack.aclose()
+    client: TestClient[Any, Any]
+    dataplane: PlugBoard
 
     async def behind(self, seconds: float = 0.0) -> None:
-        """Let time pass, and the keeper do all that is due then."""
-        self.clock.time += seconds
-        while await self.engine.devices.step() or await self.engine.keeper.step():
-            pass
-
-    async def restart(self) -> None:
-        await self.stop()
-        await self.start()
+        """Let time pass, and the agent catch up."""
+        raise NotImplementedError
 
     async def rpc(self, name: str, body: dict[str, Any] | bytes | None = None) -> dict[str, Any]:
         """Send one RPC. Raises DriverError with the line that the user would read."""
@@ -278,3 +245,47 @@ class Host:
 
     def _ports(self, device: str) -> set[str]:
         return {one.id for one in self.dataplane.attachments.values() if one.sandbox_device == device}
+
+
+class Host(Dockerd):
+    """A host with an agent and a dockerd. `restart` gives it a new agent on the same file."""
+
+    def __init__(self, name: str, config: CloudConfig, directory: Path, limits: PoolLimits = NO_POOL) -> None:
+        self.name = name
+        self.limits = limits
+        self.config = config
+        self.directory = directory
+        self.dataplane = PlugBoard(name)
+        self.clock = HandClock()
+        self.observed: list[tuple[str, int]] = []
+
+    async def start(self) -> None:
+        self._stack = AsyncExitStack()
+        self.store = SqliteStore(self.directory / self.name / "node.sqlite")
+        self._stack.callback(self.store.close)
+        neutron = await self._stack.enter_async_context(
+            NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
+        )
+        self.node = Node(neutron, self.dataplane, self.store, Ledger(self.store), self.clock)
+        self.engine = Engine.over(self.node, self.limits, random=lambda: 0.5)
+        network = NetworkDriver(self.engine.memberships, self.engine.endpoints)
+        app = make_app(
+            routes(network, IpamDriver(self.engine.pools, self.engine.allocations)),
+            prepare=self.engine.rebuild.ensure,
+            new_request_id=lambda: f"req-{uuid4()}",
+            observe=lambda path, status, _: self.observed.append((path, status)),
+        )
+        self.client = await self._stack.enter_async_context(TestClient(TestServer(app)))
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def behind(self, seconds: float = 0.0) -> None:
+        """Let time pass, and the keeper do all that is due then."""
+        self.clock.time += seconds
+        while await self.engine.devices.step() or await self.engine.keeper.step():
+            pass
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()

@@ -1,5 +1,6 @@
 """Nodes in routed mode: what flanneld runs on each, and a kernel that remembers its routes."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface
@@ -10,14 +11,25 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
+from fairlead.engine.pools import AddressPools
+from fairlead.engine.routed.addresses import Addresses
+from fairlead.engine.routed.endpoints import Endpoints
+from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.leases import Leases
+from fairlead.engine.routed.networks import Networks
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.reconcile import Reconciler
+from fairlead.frontends.docker.app import make_app as make_docker_app
+from fairlead.frontends.docker.app import routes
+from fairlead.frontends.docker.ipam_driver import IpamDriver
+from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.frontends.flannel.app import Flannel, make_app
 from fairlead.model.errors import Conflict
 from fairlead.model.network import FixedIP, IPAddress, IPNetwork, NewPort, Port
+from fairlead.ports.guard import GuardedNetwork
 from fairlead.ports.routing import Nic
-from tests.unit.docker.dockerd import HandClock
+from fairlead.runtime.routed import nothing_to_adopt, nothing_to_prepare
+from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard
 
 RANGE, RANGE6 = "10.100.0.0/16", "fd00:100::/48"
 
@@ -49,8 +61,18 @@ class Kernel:
         self.table.pop(destination, None)
 
 
-class Instance:
-    """An instance with an agent. number: of its subnet 10.100.N.0/24, and of its addresses."""
+class RuleBook:
+    """A Guard that remembers."""
+
+    def __init__(self) -> None:
+        self.networks: tuple[GuardedNetwork, ...] = ()
+
+    async def put(self, networks: Sequence[GuardedNetwork]) -> None:
+        self.networks = tuple(networks)
+
+
+class Instance(Dockerd):
+    """An instance with an agent. number: of flannel's subnet 10.100.N.0/24, and of its addresses."""
 
     def __init__(self, number: int, port: Port, lengths: dict[int, int], config: CloudConfig, folder: Path) -> None:
         self.number, self.port, self.config, self.folder = number, port, config, folder
@@ -58,6 +80,9 @@ class Instance:
         interfaces = tuple(ip_interface(f"{one}/{lengths[one.version]}") for one in addresses)
         self.kernel = Kernel(Nic("eth0", port.mac, 1442, interfaces))
         self.clock = HandClock()
+        self.dataplane = PlugBoard(f"i{number}")
+        self.guard = RuleBook()
+        self.told: list[IPAddress] = []
         self.address = str(next(one for one in addresses if one.version == 4))
         self.address6 = next((str(one) for one in addresses if one.version == 6), "")
         self.subnet, self.subnet6 = f"10.100.{number}.0/24", f"fd00:100:0:{number}::/64"
@@ -72,6 +97,17 @@ class Instance:
         node = RoutedNode(self.neutron, self.kernel, self.store, self.clock)
         self.reconciler = Reconciler(node, random=lambda: 0.5)
         app = make_app(Flannel(Leases(node, self.reconciler.wake), self.reconciler), new_request_id=lambda: "req-1")
+        self.networks = Networks(node, self.reconciler, self.guard, f"i{self.number}", self.told.extend)
+        pools = AddressPools(node, nothing_to_adopt)
+        addresses, endpoints = Addresses(self.networks, pools), Endpoints(self.networks, self.dataplane)
+        self.keeper = NetworkKeeper(self.networks, addresses, random=lambda: 0.5)
+        docker = make_docker_app(
+            routes(NetworkDriver(self.networks, endpoints), IpamDriver(pools, addresses, routed=True)),
+            prepare=nothing_to_prepare,
+            new_request_id=lambda: "req-1",
+            observe=lambda _path, _status, _seconds: None,
+        )
+        self.client = await self._stack.enter_async_context(TestClient(TestServer(docker)))
         self._client: TestClient[Any, Any] = await self._stack.enter_async_context(TestClient(TestServer(app)))
 
     async def stop(self) -> None:
@@ -101,9 +137,10 @@ class Instance:
         await self.command(event, SUBNET=peer.subnet, PUBLIC_IP=peer.address, DATA=peer.data + "\n")
 
     async def behind(self, seconds: float = 0.0) -> None:
-        """Let time pass, and the reconciler do what is due."""
+        """Let time pass, and the reconciler and the keeper do what is due."""
         self.clock.time += seconds
         await self.reconciler.step()
+        await self.keeper.step()
 
     async def seen(self) -> Port:
         """This node's port, as Neutron has it."""

@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 LEARN_EVERY = 15.0
 """Seconds between two looks at a network, up to half as many more."""
 
+LOOK_REST = 1.0
+"""Seconds between two looks that peers asked for, at least."""
+
 BURY_EVERY = 60.0
 """Seconds between two looks at whether a peer's port is still there, one peer at a time, up to half as many more."""
 
@@ -46,15 +49,16 @@ class NetworkKeeper:
         self._random = random
         self._node = networks.node
         self._learn_at: dict[str, float] = {}
-        self._bury_at = self._guard_at = 0.0
+        self._bury_at = self._guard_at = self._looked_at = 0.0
         self._idle_since: dict[str, float] = {}
         self._full: set[str] = set()
         self.bell = networks.bell
         self.pace = Pace(random)
 
     def look(self) -> None:
-        """Look at all networks at once: a peer says that one has changed."""
-        self._learn_at.clear()
+        """Look at all networks at once, if not in the last second: a peer says that one has changed."""
+        soon = max(self._node.clock.now(), self._looked_at + LOOK_REST)
+        self._learn_at = {network: min(at, soon) for network, at in self._learn_at.items()}
         self.bell.ring()
 
     async def step(self) -> bool:
@@ -75,6 +79,7 @@ class NetworkKeeper:
         for joined in held:
             if now >= self._learn_at.get(joined.id, 0.0):
                 self._learn_at[joined.id] = now + self._spread(LEARN_EVERY)
+                self._looked_at = now
                 await self._try("look at a network", self._learn(joined), cloud=True)
             await self._try("keep blocks", self._keep_blocks(joined, now))
         if held and now >= self._bury_at:

@@ -7,7 +7,7 @@ address pair on the node's port, a rule in its group, routes) is a lease, which 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.ports import is_within, open_port
 from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.model.errors import Conflict, FairleadError, NotFound, StillInUse, UnsupportedRequest
-from fairlead.model.network import IPNetwork, Network, NewNetwork
+from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork
 from fairlead.model.records import AddressPool, Claim, JoinedNetwork, JoinedSubnet, Lease, Step
 from fairlead.ports.guard import Guard, GuardedNetwork
 
@@ -35,14 +35,26 @@ _ATTEMPTS = 5
 
 
 class Networks:
-    """Join and leave networks. name: this node's, for people. bell: rung where the keeper may find something to do."""
+    """Join and leave networks.
 
-    def __init__(self, node: RoutedNode, reconciler: Reconciler, guard: Guard, name: str) -> None:
+    name: this node's, for people. tell is called with the addresses of nodes that should look at their networks.
+    bell: rung where the keeper may find something to do.
+    """
+
+    def __init__(
+        self,
+        node: RoutedNode,
+        reconciler: Reconciler,
+        guard: Guard,
+        name: str,
+        tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
+    ) -> None:
         self.node = node
         self.reconciler = reconciler
         self.bell = Bell()
         self._guard = guard
         self._name = name
+        self._tell = tell
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def join(self, wish: Wish) -> JoinedNetwork:
@@ -121,6 +133,7 @@ class Networks:
                 await self.node.network_service.delete_subnet(block.subnet_id)
             raise
         await self.guard()
+        self._tell_peers(joined.id)
         log.info("holds one more block", network=joined.name, block=str(block.cidr))
         return grown
 
@@ -136,6 +149,7 @@ class Networks:
         for block in blocks:
             await self.node.network_service.delete_subnet(block.subnet_id)
             log.info("gave a block back", network=joined.name, block=str(block.cidr))
+        self._tell_peers(joined.id)
 
     async def learn(self, joined: JoinedNetwork) -> None:
         """Bring the leases of a network to its blocks in Neutron, the others' and this node's own.
@@ -144,25 +158,29 @@ class Networks:
         """
         own = self.lease(joined.id)
         blocks = await self.blocks(joined.network_id)
+        self._note_peers(own, blocks)
+        held = {block.cidr for block in blocks if block.port_id == own.port_id}
+        for part in (part for part in own.parts if part not in held):
+            log.warning("a block of this node's was deleted: making it anew", network=joined.name, block=str(part))
+            range_ = next(one for one in own.ranges if is_within(part, (one,)))
+            await take_block(self.node.network_service, joined.network_id, range_, await self._holder(), within=part)
+        extra = [block for block in blocks if block.port_id == own.port_id and block.cidr not in own.parts]
+        if extra:
+            await self.shrink(joined, extra)
+
+    def _note_peers(self, own: Lease, blocks: Sequence[Block]) -> None:
         theirs = {str(block.cidr): block for block in blocks if block.port_id != own.port_id}
-        known = {lease.id: lease for lease in self.peers(joined.id)}
-        now = self.node.clock.now()
+        known = {lease.id: lease for lease in self.peers(own.id)}
         for subnet, block in theirs.items():
             lease = known.pop(subnet, None)
             if lease is None or (lease.addresses, lease.port_id) != ((block.nexthop,), block.port_id):
-                peer = Lease(subnet, (block.cidr,), (block.nexthop,), now, block.port_id, engine_network=joined.id)
+                now = self.node.clock.now()
+                peer = Lease(subnet, (block.cidr,), (block.nexthop,), now, block.port_id, engine_network=own.id)
                 self.node.store.put(peer)
                 self.reconciler.wake()
         for lease in known.values():
             self.node.store.delete(Lease, lease.id)
             self.reconciler.wake()
-        held = {block.cidr for block in blocks} - {block.cidr for block in theirs.values()}
-        for part in (part for part in own.parts if part not in held):
-            log.warning("a block of this node's was deleted: making it anew", network=joined.name, block=str(part))
-            await take_block(self.node.network_service, joined.network_id, part, await self._holder(), within=part)
-        extra = [block for block in blocks if block.port_id == own.port_id and block.cidr not in own.parts]
-        if extra:
-            await self.shrink(joined, extra)
 
     async def bury(self, lease: Lease) -> None:
         """Delete the blocks of a node that is no more, and what else of it is in Neutron.
@@ -239,6 +257,7 @@ class Networks:
             engine_network=record.id,
         )
         self.node.store.put(lease)
+        self._note_peers(lease, await self.blocks(network.id))
         await open_port(self.node, lease)
         gateways = [pool.gateway or first_address(pool.cidr) for pool in pools]
         for pool, gateway in zip(pools, gateways, strict=True):
@@ -256,10 +275,13 @@ class Networks:
         )
         self.node.store.put(held)
         await self.guard()
-        await self.learn(held)
         await self.reconciler.reconcile_kernel()
         self.reconciler.wake()
+        self._tell_peers(held.id)
         return held
+
+    def _tell_peers(self, engine_network: str) -> None:
+        self._tell([address for peer in self.peers(engine_network) for address in peer.addresses])
 
     async def _hold_blocks(
         self, record: JoinedNetwork, pools: Sequence[AddressPool], holder: Holder
@@ -325,6 +347,7 @@ class Networks:
         free_pools(store, record.id)
         for claim in self.claims(record.id):
             store.delete(Claim, claim.id)
+        nodes = [address for peer in self.peers(record.id) for address in peer.addresses]
         for peer in self.peers(record.id):
             store.delete(Lease, peer.id)
         if record.step is Step.HELD:
@@ -345,6 +368,7 @@ class Networks:
                     await service.delete_subnet(block.subnet_id)
             await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
         store.delete(JoinedNetwork, record.id)
+        self._tell(nodes)
 
 
 def _refuse_what_needs_ports(wish: Wish) -> None:

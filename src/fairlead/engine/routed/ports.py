@@ -113,8 +113,9 @@ async def _group(node: RoutedNode, lease: Lease) -> str:
     """Return the project's group for the lease's ranges; of several that nodes made at once the oldest stays."""
     if found := await _complete_groups(node, lease):
         return found[0].id
-    # Nodes that come up together find none together: all but one wait a little, and find that one's.
-    await node.clock.sleep(GROUP_SPREAD * int(lease.port_id[:4], 16) / 0xFFFF)
+    if not lease.engine_network or any(peer.engine_network == lease.engine_network for peer in node.peers()):
+        # Nodes that come up together find none together: all but one wait a little, and find that one's.
+        await node.clock.sleep(GROUP_SPREAD * int(lease.port_id[:4], 16) / 0xFFFF)
     if found := await _complete_groups(node, lease):
         return found[0].id
     made = await node.network_service.create_security_group(
