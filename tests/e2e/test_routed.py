@@ -47,6 +47,12 @@ class Node:
 
         self.agent.start(answers)
 
+    def clear(self) -> None:
+        """Remove the test's containers and networks."""
+        self.start()
+        self.docker.clear()
+        self.docker.containers, self.docker.networks = [], []
+
     def left(self) -> list[str]:
         """What of Fairlead's is on the instance."""
         run = self.instance.host.run
@@ -83,10 +89,9 @@ def agents(instance_lab: Lab, instance_demo: Any) -> Iterator[dict[str, Node]]:
 def nodes(agents: dict[str, Node], instance_demo: Any) -> Iterator[dict[str, Node]]:
     """The nodes; after each test their Docker networks go, and nothing may be left."""
     yield agents
-    for node in agents.values():
-        node.start()
-        node.docker.clear()
-        node.docker.containers, node.docker.networks = [], []
+    with ThreadPoolExecutor(len(agents)) as threads:
+        for _ in threads.map(Node.clear, agents.values()):
+            pass
     assert eventually(lambda: left(instance_demo, agents) == [], seconds=60), left(instance_demo, agents)
     assert {name: node.left() for name, node in agents.items()} == {name: [] for name in agents}
 
@@ -221,8 +226,8 @@ def test_a_killed_agent_leaves_containers_talking_and_a_new_one_goes_on(nodes: d
     assert eventually(lambda: reach(web["i1"], web["i2"]))
     nodes["i1"].agent.stop(kill=True)
     assert reach(web["i1"], web["i2"])
-    nodes["i1"].docker.rm("web-i1")
     nodes["i1"].start()
+    nodes["i1"].docker.rm("web-i1")
     again = nodes["i1"].docker.run("web-i1-2", "web")
     assert again.address != web["i1"].address
     assert eventually(lambda: reach(again, web["i2"]) and reach(web["i3"], again))

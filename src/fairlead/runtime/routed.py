@@ -68,7 +68,7 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         dataplane = RoutedDataplane()
         hints = Hints(settings.routed.port)
         name = settings.agent.host or socket.gethostname()
-        networks = Networks(node, reconciler, NftGuard(), name, hints.tell)
+        networks = Networks(node, reconciler, dataplane, NftGuard(), name=name, tell=hints.tell)
         pools = AddressPools(node, nothing_to_adopt)
         addresses, endpoints = Addresses(networks, pools), Endpoints(networks, dataplane)
         keeper = NetworkKeeper(networks, addresses, random=random)

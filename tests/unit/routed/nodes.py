@@ -97,7 +97,9 @@ class Instance(Dockerd):
         node = RoutedNode(self.neutron, self.kernel, self.store, self.clock)
         self.reconciler = Reconciler(node, random=lambda: 0.5)
         app = make_app(Flannel(Leases(node, self.reconciler.wake), self.reconciler), new_request_id=lambda: "req-1")
-        self.networks = Networks(node, self.reconciler, self.guard, f"i{self.number}", self.told.extend)
+        self.networks = Networks(
+            node, self.reconciler, self.dataplane, self.guard, name=f"i{self.number}", tell=self.told.extend
+        )
         pools = AddressPools(node, nothing_to_adopt)
         addresses, endpoints = Addresses(self.networks, pools), Endpoints(self.networks, self.dataplane)
         self.keeper = NetworkKeeper(self.networks, addresses, random=lambda: 0.5)

@@ -206,6 +206,18 @@ async def test_a_restarted_agent_knows_its_networks_and_addresses(site: Site, la
     assert await left(site, node) == []
 
 
+async def test_a_network_is_left_though_nobody_told_of_a_containers_end(site: Site, launch: Launch) -> None:
+    node = await launch(1)
+    network = await node.network_create(WEB)
+    await node.run(network)
+    with pytest.raises(DriverError, match="has endpoints"):
+        await node.network_rm(network)
+    node.dataplane.away.clear()  # its namespace is gone, and dockerd's word of it never came
+    await node.network_rm(network)
+    assert await left(site, node) == []
+    assert node.dataplane.attachments == {}
+
+
 async def test_a_dead_nodes_blocks_are_deleted_by_another(site: Site, launch: Launch) -> None:
     one, dead = await launch(1), await launch(2, network=1)
     await one.network_create(WEB)

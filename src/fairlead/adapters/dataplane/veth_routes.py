@@ -58,8 +58,9 @@ class RoutedDataplane:
                 raise refused
 
     async def plugged(self) -> list[Plugged]:
-        """List no ports: those of the mode's containers are not Neutron's."""
-        return []
+        """List the attachments that have devices here, by their own ids: they have no ports. Raises DataplaneError."""
+        marks, away = await asyncio.to_thread(lambda: (self._links.marks(), self._links.away()))
+        return [Plugged(mark, mark in away) for mark in sorted(marks)]
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all of Fairlead's devices but the known ids'; return the ids removed. Raises DataplaneError."""

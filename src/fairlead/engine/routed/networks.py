@@ -26,6 +26,7 @@ from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.model.errors import Conflict, FairleadError, NotFound, StillInUse, UnsupportedRequest
 from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork
 from fairlead.model.records import AddressPool, Claim, JoinedNetwork, JoinedSubnet, Lease, Step
+from fairlead.ports.dataplane import Dataplane
 from fairlead.ports.guard import Guard, GuardedNetwork
 
 log = structlog.get_logger(__name__)
@@ -45,13 +46,16 @@ class Networks:
         self,
         node: RoutedNode,
         reconciler: Reconciler,
+        dataplane: Dataplane,
         guard: Guard,
+        *,
         name: str,
         tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
     ) -> None:
         self.node = node
         self.reconciler = reconciler
         self.bell = Bell()
+        self._dataplane = dataplane
         self._guard = guard
         self._name = name
         self._tell = tell
@@ -89,8 +93,7 @@ class Networks:
             record = self.find(engine_network)
             if record is None or record.step is Step.LEAVING:
                 return
-            if any(claim.endpoint_id for claim in self.claims(engine_network)):
-                raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+            await self._refuse_in_use(engine_network)
             record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
             self.node.store.put(record)
             try:
@@ -98,6 +101,14 @@ class Networks:
                     await self._retire(record)
             except (TimeoutError, FairleadError) as error:
                 log.warning("will leave a network later", network=engine_network, error=str(error) or "it takes long")
+
+    async def _refuse_in_use(self, engine_network: str) -> None:
+        """Refuse while containers have devices; of one that went while the agent was away nobody has told."""
+        endpoints = {claim.endpoint_id for claim in self.claims(engine_network)} - {""}
+        if endpoints & {one.port_id for one in await self._dataplane.plugged() if one.away}:
+            raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+        for endpoint_id in endpoints:
+            await self._dataplane.remove(endpoint_id)
 
     async def finish(self, engine_network: str) -> None:
         """Undo a network that is being left or was joined half. Raises what NetworkService does."""

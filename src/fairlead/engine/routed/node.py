@@ -1,6 +1,7 @@
 """What the use cases of routed mode work with."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from fairlead.model.errors import NotFound
 from fairlead.model.network import Port
@@ -13,12 +14,13 @@ from fairlead.ports.store import LeaseStore
 
 @dataclass(frozen=True, slots=True)
 class RoutedNode:
-    """A node whose NIC is a Neutron port."""
+    """A node whose NIC is a Neutron port. port_lock: of whoever changes that port's pairs and groups."""
 
     network_service: NetworkService
     routing: Routing
     store: LeaseStore
     clock: Clock
+    port_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def own(self) -> list[Lease]:
         """List the leases that this node holds."""

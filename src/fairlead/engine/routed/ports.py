@@ -32,6 +32,11 @@ async def open_port(node: RoutedNode, lease: Lease) -> Port:
 
     Raises NotFound where the port is gone, Conflict where it changes all the time, and what NetworkService raises.
     """
+    async with node.port_lock:
+        return await _open(node, lease)
+
+
+async def _open(node: RoutedNode, lease: Lease) -> Port:
     group_id, lost = "", False
     for _ in range(_ATTEMPTS):
         port = await _find(node, lease)
@@ -64,6 +69,11 @@ async def close_port(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwor
     keep: subnets that the port's node holds by another lease. last: this node has no other lease of these ranges.
     Raises Conflict, and what NetworkService raises.
     """
+    async with node.port_lock:
+        await _close(node, lease, keep=keep, last=last)
+
+
+async def _close(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwork], last: bool) -> None:
     for _ in range(_ATTEMPTS):
         try:
             port = await _find(node, lease)
