@@ -1,5 +1,6 @@
 """Subnets, as the protocol promises them, on the fake and on a real Neutron."""
 
+import asyncio
 import uuid
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -7,8 +8,16 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.model.errors import InvalidInput, NotFound, OverlappingSubnet, PermissionDenied, QuotaExceeded, StillInUse
-from fairlead.model.network import AddressRange, FixedIP, Network, NewPort, NewSubnet, Subnet
+from fairlead.model.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    OverlappingSubnet,
+    PermissionDenied,
+    QuotaExceeded,
+    StillInUse,
+)
+from fairlead.model.network import AddressRange, FixedIP, HostRoute, Network, NewPort, NewSubnet, Subnet
 from tests.contract.conftest import MakeNetwork, MakeSubnet, Operator
 from tests.ports import create_port
 
@@ -140,3 +149,30 @@ async def test_a_used_up_quota_of_subnets_is_named(
     await operator.limit(subnet=0)
     with pytest.raises(QuotaExceeded, match="quota of subnets"):
         await neutron.create_subnet(new_subnet(network, "10.20.0.0/24"))
+
+
+async def test_host_routes_are_kept_as_given(neutron: NeutronService, network: Network) -> None:
+    block = ip_network("10.20.64.0/26")
+    routes = (HostRoute(block, ip_address("10.30.0.11")),)
+    made = await neutron.create_subnet(new_subnet(network, str(block), host_routes=routes))
+    assert made.host_routes == routes
+    assert await neutron.find_subnets(network.id) == [made]
+
+
+async def test_of_subnets_that_overlap_and_are_made_at_once_one_is_made(
+    neutron: NeutronService, network: Network
+) -> None:
+    wishes = [new_subnet(network, cidr) for cidr in ("10.20.64.0/26", "10.20.64.32/27", "10.20.64.0/24") * 2]
+    done = await asyncio.gather(*map(neutron.create_subnet, wishes), return_exceptions=True)
+    assert [type(one) for one in done if not isinstance(one, Subnet)] == [OverlappingSubnet] * 5
+    assert len(await neutron.find_subnets(network.id)) == 1
+
+
+async def test_who_makes_a_subnet_keeps_another_from_deleting_the_network_unseen(
+    neutron: NeutronService, network: Network
+) -> None:
+    (before,) = await neutron.find_networks(network_id=network.id)
+    await neutron.create_subnet(new_subnet(network, "10.20.64.0/26"))
+    with pytest.raises(Conflict):
+        await neutron.delete_network(network.id, revision=before.revision)
+    assert len(await neutron.find_subnets(network.id)) == 1

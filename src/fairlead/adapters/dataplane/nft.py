@@ -51,7 +51,7 @@ class NftGuard:
 
     @staticmethod
     async def _show() -> str:
-        _, text = await _call("nft", "list", "table", *TABLE.split())
+        _, text = await _call("nft", "-s", "list", "table", *TABLE.split())
         return text
 
 
