@@ -8,7 +8,8 @@ class Attachment:
     """All that the data plane needs to wire one endpoint.
 
     id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
-    mtu in bytes, 0: leave the kernel's default.
+    mtu in bytes, 0: leave the kernel's default. mac is empty where the device has the NIC's. vlan: the id by which the
+    node's trunk carries the port, 0 where none does.
     """
 
     id: str
@@ -16,6 +17,7 @@ class Attachment:
     mac: str
     mtu: int
     network_id: str = ""
+    vlan: int = 0
 
     @property
     def host_device(self) -> str:

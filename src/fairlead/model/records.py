@@ -126,6 +126,7 @@ class Allocation:
     rests_until: epoch seconds before which it is not given out again, 0 where it never was.
     told: the endpoint that Neutron shows as the port's, empty where it shows none.
     soiled: its devices have been a container's, and are made anew before another has them.
+    mac is empty where the device has the node's own. vlan: id of the node's trunk that carries it, 0 where none does.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Allocation:
     rests_until: float = 0.0
     told: str = ""
     soiled: bool = False
+    vlan: int = 0
 
     @property
     def use(self) -> Use:
