@@ -89,7 +89,8 @@ class JoinedNetwork:
 class Batch:
     """The intent to make ports for a network of the engine's, in one request.
 
-    id: also the ports' first device_id, so that those made just before a crash are found again. since: epoch seconds.
+    id: also the ports' first device_id, or in a tag of theirs, so that those made just before a crash are found again.
+    since: epoch seconds.
     """
 
     id: str

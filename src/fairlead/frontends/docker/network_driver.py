@@ -66,7 +66,8 @@ class NetworkDriver:
         allocation = await self.endpoints.create(
             request.network_id, request.endpoint_id, addresses, interface.mac_address
         )
-        return {"Interface": {} if interface.mac_address else {"MacAddress": allocation.mac}}
+        told = {} if interface.mac_address or not allocation.mac else {"MacAddress": allocation.mac}
+        return {"Interface": told}
 
     async def endpoint_oper_info(self, request: wire.Endpoint) -> dict[str, Any]:
         """Say which port it is, for `docker network inspect`'s readers."""
