@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from fairlead.lab import nic
 from fairlead.lab.host import Host
@@ -34,8 +33,6 @@ from fairlead.lab.vm.channel import Channel, Command
 from fairlead.lab.vm.initramfs import SHARE, initramfs
 from fairlead.lab.vm.kernel import Kernel, find_kernel
 from fairlead.model.errors import LabError
-
-Accelerator = Literal["tcg", "kvm"]
 
 # Seconds for a machine to take commands; an emulated one on a busy processor needs a while.
 _TO_BOOT = 120.0
@@ -148,7 +145,6 @@ def virtual_machine(
     name: str = "vm",
     memory: int = 1024,
     processors: int = 1,
-    accelerator: Accelerator = "tcg",
 ) -> Iterator[VirtualMachine]:
     """Boot a machine on a host, with one NIC, `eth0`: a port of Neutron's, with its addresses and default routes.
 
@@ -156,14 +152,13 @@ def virtual_machine(
     of its own on each host. memory: in MiB. Raises LabError.
     """
     with ExitStack() as undo:
-        yield _boot(lab, lab.host(host), port, name, _Hardware(memory, processors, accelerator), undo)
+        yield _boot(lab, lab.host(host), port, name, _Hardware(memory, processors), undo)
 
 
 @dataclass(frozen=True, slots=True)
 class _Hardware:
     memory: int
     processors: int
-    accelerator: Accelerator
 
 
 def _boot(lab: Lab, host: Host, port_id: str, name: str, hardware: _Hardware, undo: ExitStack) -> VirtualMachine:
@@ -227,13 +222,13 @@ def _arguments(
 ) -> tuple[str, ...]:
     """The machine for qemu: memory that virtiofsd sees too, a console that is the log, one NIC.
 
+    It is emulated even where there is a /dev/kvm, which tells little: some need a kernel made for them in the machine.
     As the switch takes frames from the device as they are (AF_PACKET), the machine is not offered to leave checksums or
     segmentation to it.
     """
-    cpu = {"tcg": "max", "kvm": "host"}[hardware.accelerator]
     return (
         *("-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"),
-        *("-machine", "q35", "-accel", hardware.accelerator, "-cpu", cpu),
+        *("-machine", "q35", "-accel", "tcg", "-cpu", "max"),
         *("-smp", str(hardware.processors), "-m", f"{hardware.memory}M"),
         *("-object", f"memory-backend-memfd,id=memory,size={hardware.memory}M,share=on"),
         *("-numa", "node,memdev=memory"),
