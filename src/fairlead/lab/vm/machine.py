@@ -89,9 +89,7 @@ class VirtualMachine:
             running.kill()
             raise
         left = None if limit is None else max(1.0, limit - time.monotonic())
-        done = subprocess.CompletedProcess(
-            list(command), status, running.stdout.read(left), running.stderr.read(left)
-        )
+        done = subprocess.CompletedProcess(list(command), status, running.stdout.read(left), running.stderr.read(left))
         if check and done.returncode != 0:
             error = subprocess.CalledProcessError(done.returncode, list(command), done.stdout, done.stderr)
             error.add_note(f"on {self.name}: {done.stdout}{done.stderr}")
