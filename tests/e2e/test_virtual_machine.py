@@ -1,4 +1,4 @@
-"""A real virtual machine, as Nova makes one, on a kernel with 8021q: sub-ports of a trunk are VLANs in it, by packets."""
+"""A real virtual machine, as Nova makes one, on a kernel with 8021q: sub-ports are VLANs in it, by packets."""
 
 import json
 import signal
@@ -24,11 +24,11 @@ LISTEN = "20"
 FORGED, FORGED_MAC = "10.41.0.99", "fa:16:3e:99:99:99"
 BLUE, RED, RED_ELSEWHERE, NOBODYS = 101, 102, 7, 103
 
-INTERRUPTED = """
+USE = """
 import sys, time
 from fairlead.lab import Lab
 from fairlead.lab.vm.machine import virtual_machine
-with virtual_machine(Lab.load(sys.argv[1]), host="h1", port=sys.argv[2], name="interrupted"):
+with virtual_machine(Lab.load(sys.argv[1]), host="h1", port=sys.argv[2], name="used"):
     print("up", flush=True)
     time.sleep(1000)
 """
@@ -69,9 +69,9 @@ class Cloud:
 
     def subport(self, trunk: Any, vlan: int, port: Any) -> Addresses:
         """Add a port to a trunk by a VLAN id."""
-        self.network.add_trunk_subports(
-            trunk, [{"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vlan}]
-        )
+        wanted = {"port_id": port.id, "segmentation_type": "vlan", "segmentation_id": vlan}
+        self.network.add_trunk_subports(trunk, [wanted])
+        self.undo.callback(self.network.delete_trunk_subports, trunk, [{"port_id": port.id}])
         return Addresses.of(port)
 
 
@@ -129,14 +129,15 @@ def test_it_runs_debians_cloud_kernel_and_its_only_nic_is_its_port(machines: Mac
 
 def test_it_reaches_the_cloud_and_instances(machines: Machines, instances: dict[str, Instance]) -> None:
     for address in ("192.0.2.1", instances["i3"].address, instances["i3"].address6, instances["i2"].address):
-        assert machines.one.run(["busybox", "ping", "-c", "3", "-W", "1", address], check=False).returncode == 0
+        ping = ["busybox", "ping", "-c", "1", "-W", "1", address]
+        assert eventually(lambda ping=ping: machines.one.run(ping, check=False).returncode == 0)
 
 
 def test_a_sub_port_talks_to_its_network_on_another_host(machines: Machines) -> None:
     for one, other in ((machines.blue, machines.elsewhere), (machines.red, machines.red_elsewhere)):
         for address, back in ((other.own.v4, one.own.v4), (other.own.v6, one.own.v6)):
-            assert one.pings(address, count=5)
-            assert other.pings(back)
+            assert eventually(lambda one=one, address=address: one.pings(address, count=1))
+            assert other.pings(back, count=1)
             assert tcp_works(other, one, address)
 
 
@@ -186,7 +187,7 @@ def taken(sandbox: Sandbox, other: Addresses) -> Iterator[Sandbox]:
 
 
 def sources_that_arrive(one: Sandbox, other: Sandbox) -> list[str]:
-    """Send frames with a forged MAC, with a forged address, and an honest one; say what arrives up to the honest one."""
+    """Send a frame with a forged MAC, one with a forged address, an honest one; say which arrive up to the last."""
     sizes = {len(name): name for name in ("mac", "address", "honest")}
     found: list[str] = []
     with other.probing("listen-udp", other.own.v4, "5003", LISTEN) as listening:
@@ -197,10 +198,8 @@ def sources_that_arrive(one: Sandbox, other: Sandbox) -> list[str]:
         ):
             sent = one.probe("frame", one.device, mac, address, other.own.mac, other.own.v4, "5003", text)
             assert sent.returncode == 0, sent.stderr
-        while (line := listening.stdout.readline(TO_ANSWER)) and found[-1:] != ["honest"]:
+        while found[-1:] != ["honest"] and (line := listening.stdout.readline(TO_ANSWER)):
             found.append(sizes[int(line.split()[0])])
-            if found[-1] == "honest":
-                break
     return found
 
 
@@ -244,19 +243,28 @@ def spare(instance_demo: Any) -> Iterator[Any]:
     instance_demo.delete_port(port.id)
 
 
-def interrupt(lab: Lab, port: str) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", INTERRUPTED, lab.spec.name, port]
+def signalled(lab: Lab, port: str, number: signal.Signals) -> None:
+    """Boot a machine in a process of its own, and send that a signal."""
+    command = [sys.executable, "-W", "ignore", "-c", USE, lab.spec.name, port]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         assert process.stdout.readline() == "up\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(TO_ANSWER) == -signal.SIGINT
+        process.send_signal(number)
+        assert process.wait(TO_ANSWER) == -number
+
+
+def interrupt(lab: Lab, port: str) -> None:
+    signalled(lab, port, signal.SIGINT)
 
 
 def fail(lab: Lab, port: str) -> None:
-    with pytest.raises(ZeroDivisionError), virtual_machine(lab, host="h1", port=port, name="failed") as machine:
-        machine.start(["sleep", "1000"])
-        raise ZeroDivisionError
+    def use() -> None:
+        with virtual_machine(lab, host="h1", port=port, name="failed") as machine:
+            machine.start(["sleep", "1000"])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use()
 
 
 @pytest.mark.parametrize("use", [fail, interrupt])
@@ -269,3 +277,12 @@ def test_nothing_is_left_of_it(
     port = instance_demo.get_port(spare.id)
     assert (port.device_owner, port.device_id) == ("", "")
     assert eventually(lambda: instance_demo.get_port(spare.id).status == "DOWN")
+
+
+def test_it_ends_by_itself_when_its_user_is_killed(instance_lab: Lab, spare: Any) -> None:
+    before = on_host(instance_lab, "h1")
+    signalled(instance_lab, spare.id, signal.SIGKILL)
+    guests = instance_lab.host("h1").cgroup
+    assert eventually(lambda: members(guests) == before[2])
+    fail(instance_lab, spare.id)  # the next one on the port takes what is left, and leaves nothing
+    assert on_host(instance_lab, "h1") == before

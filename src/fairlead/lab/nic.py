@@ -15,13 +15,14 @@ def plug(nic: Nic, instance_pid: int, *, offload: bool) -> str:
         ip link show {nic.tap} >/dev/null 2>&1 || ip link add {nic.tap} mtu {nic.mtu} type veth \
             peer name eth0 address {nic.mac} mtu {nic.mtu} netns {instance_pid}
         {"" if offload else f"ethtool -K {nic.tap} tx off >/dev/null"}
-        {_into_bridge(nic)}"""
+        {_into_bridge(nic)}
+        {await_flows(nic)}"""
 
 
 def plug_machine(nic: Nic) -> str:
-    """Make the tap device for a virtual machine, plug it into br-int and wait until OVN's flows are in place.
+    """Make the tap device for a virtual machine and plug it into br-int.
 
-    To be run on the host; may run again. Checksums are whole on this device: see `vm.machine`.
+    To be run on the host; may run again. Checksums are whole on this device: see `vm.emulator`.
     """
     return f"""
         set -e
@@ -35,6 +36,11 @@ def unplug_machine(nic: Nic) -> str:
     return f"ovs-vsctl --timeout=20 --if-exists del-port br-int {nic.tap}; ip link delete {nic.tap} 2>/dev/null || true"
 
 
+def await_flows(nic: Nic) -> str:
+    """Wait, on the host, until OVN's flows for the port are in place."""
+    return f"ovs-vsctl --timeout=20 wait-until Interface {nic.tap} external_ids:ovn-installed=true"
+
+
 def _into_bridge(nic: Nic) -> str:
     # As AF_PACKET lets the kernel see what a datapath in user space takes, the host itself must not answer there.
     return f"""
@@ -42,9 +48,7 @@ def _into_bridge(nic: Nic) -> str:
         ip link set {nic.tap} arp off up
         ovs-vsctl --timeout=20 -- --may-exist add-port br-int {nic.tap} -- set Interface {nic.tap} \
             external_ids:iface-id={nic.port} external_ids:iface-status=active \
-            external_ids:attached-mac='"{nic.mac}"' external_ids:vm-uuid={nic.device}
-        ovs-vsctl --timeout=20 wait-until Interface {nic.tap} external_ids:ovn-installed=true
-        """
+            external_ids:attached-mac='"{nic.mac}"' external_ids:vm-uuid={nic.device}"""
 
 
 def configure(nic: Nic, *, offload: bool) -> str:
@@ -54,7 +58,7 @@ def configure(nic: Nic, *, offload: bool) -> str:
     not look for a duplicate first.
     """
     addresses = (
-        f"ip -{address.version} address replace {address} dev eth0 {'nodad' if address.version == 6 else ''}"
+        f"ip -{address.version} address replace {address} dev eth0{' nodad' if address.version == 6 else ''}"
         for address in nic.addresses
     )
     routes = (f"ip -{gateway.version} route replace default via {gateway} dev eth0" for gateway in nic.gateways)

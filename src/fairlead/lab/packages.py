@@ -118,7 +118,7 @@ def _restore(policy: Path, aside: Path) -> None:
 
 
 def apt(arguments: list[str], output: IO[bytes], log: Path, folder: Path | None = None) -> None:
-    """Run apt-get, in a folder, its output to the log, which is open as `output`; raises LabError with its last words."""
+    """Run apt-get in a folder; raises LabError with its last words. Its output goes to the log, open as `output`."""
     command = ["apt-get", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", *arguments]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(

@@ -148,10 +148,13 @@ class Channel:
         self._connection.close()
 
     def _send(self, words: Mapping[str, Any]) -> None:
-        if self._gone.is_set():
-            raise LabError("the virtual machine has ended", remedy="see its console in the lab's log folder")
-        with self._sending:
-            self._connection.sendall(json.dumps(words).encode() + b"\n")
+        try:
+            if self._gone.is_set():
+                raise BrokenPipeError
+            with self._sending:
+                self._connection.sendall(json.dumps(words).encode() + b"\n")
+        except OSError as error:
+            raise LabError("the virtual machine has ended", remedy="see its console in the lab's log folder") from error
 
     def _listen(self) -> None:
         pending = b""

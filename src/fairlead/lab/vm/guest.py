@@ -1,8 +1,7 @@
 """The first process of a virtual machine: runs what it is told over a virtio port, and tells what comes of it.
 
-It is started as a program of its own, by the machine's kernel, and imports nothing but the standard library: every module
-takes a tenth of a second under an emulator. Each line, in both directions, is a JSON object; text is UTF-8 with surrogate
-escapes for bytes that are none.
+It is started as a program of its own, by the machine's kernel, and imports little: every module takes an emulator a
+while. Each line, in both directions, is a JSON object; text is UTF-8, with surrogate escapes for bytes that are not.
 
     to the machine    {"id": 1, "argv": ["ip", "link"], "env": {}, "folder": "/", "input": "…"}
                       {"id": 1, "signal": 15}
@@ -52,11 +51,16 @@ class Guest:
                 elif key.fd == told:
                     os.read(told, _CHUNK)
                 else:
-                    self._pass_on(*key.data, key.fd)
+                    number, name = key.data
+                    self._pass_on(number, name, key.fd)
             self._reap()
 
     def _listen(self) -> None:
-        *lines, self._pending = (self._pending + os.read(self._port, _CHUNK)).split(b"\n")
+        data = os.read(self._port, _CHUNK)
+        if not data:
+            # The program that started the machine is gone. The kernel can't go on without this process, nor should it.
+            sys.exit("nobody is at the other end")
+        *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
             order = json.loads(line)
             if "argv" in order:
@@ -132,7 +136,7 @@ def _become(order: dict[str, Any], given: int, out: int, err: int) -> None:
             os.dup2(source, target)
         os.chdir(order.get("folder", "/"))
         argv: list[str] = order["argv"]
-        os.execvpe(argv[0], argv, order.get("env", {}))
+        os.execvpe(argv[0], argv, order.get("env", {}))  # noqa: S606  a shell is what this does without
     except OSError as error:
         os.write(2, f"{order['argv'][0]}: {error.strerror}\n".encode())
     finally:

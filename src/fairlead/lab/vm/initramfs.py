@@ -1,7 +1,7 @@
 """The small file system a virtual machine starts from: busybox, a few modules, and the way to the host's files.
 
-The machine's root is the host's, read-only by virtiofs, under a layer in memory: so it has the same programs at the same
-paths, and what it writes is gone with it.
+The machine's root is the host's, read-only by virtiofs, under a layer in memory: so it has the same programs at the
+same paths, and what it writes is gone with it.
 """
 
 import os
