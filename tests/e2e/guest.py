@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlead.lab.vm.channel import Command
 from fairlead.lab.vm.machine import VirtualMachine
-from tests.e2e.docker import PROBE
+from tests.e2e.docker import PROBE, Running
 
 TO_ANSWER = 30.0
 """Seconds for what a machine's program has to say: emulated, Python takes one to start, and more on a busy machine."""
@@ -35,12 +35,22 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A namespace in a machine. name: empty for the machine's own; device: its NIC."""
+    """A namespace in a machine. name: empty for the machine's own, or a container's; device: its NIC.
+
+    pid: of a container's process.
+    """
 
     machine: VirtualMachine
     name: str
     device: str
     own: Addresses
+    pid: int = 0
+
+    @classmethod
+    def of_container(cls, machine: VirtualMachine, running: Running) -> "Sandbox":
+        """Take a container's, which Docker has furnished."""
+        own = Addresses("", running.mac, running.address, running.address6)
+        return cls(machine, "", "eth0", own, running.pid)
 
     @classmethod
     @contextmanager
@@ -87,4 +97,6 @@ class Sandbox:
             process.wait(TO_ANSWER)
 
     def _inside(self, *command: str) -> list[str]:
+        if self.pid:
+            return ["nsenter", "-t", str(self.pid), "-n", *command]
         return ["ip", "netns", "exec", self.name, *command] if self.name else [*command]
