@@ -113,7 +113,7 @@ def test_a_container_starts_again_and_in_the_end_nothing_is_left(trunks: tuple[N
 def test_a_container_on_the_nodes_network_has_a_pair_and_the_nodes_mac(
     shared: Node, instances: dict[str, Instance]
 ) -> None:
-    shared.docker.network_create("own", neutron="instances")
+    shared.docker.network_create("own", "10.30.0.0/24", neutron="instances")
     first, second = shared.docker.run("c1", "own"), shared.docker.run("c2", "own")
     assert {first.address, second.address} <= shared.pairs()
     mac = shared.network.get_port(shared.port).mac_address

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fairlead.model.network import Network, Port
+from fairlead.model.network import IPNetwork, Network, Port
 from fairlead.model.records import Allocation
+from fairlead.ports.routing import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Binding(Protocol):
         """Take note that a bound port has other addresses than before."""
         ...
 
+    async def is_on(self, cidr: IPNetwork) -> bool:
+        """Say whether the node's own NIC is on a range. Raises NotFound."""
+        ...
+
 
 class OnChassis:
     """Binding on a host with OVN's switch: there the device is plugged, and Neutron need not be told."""
@@ -70,3 +75,13 @@ class OnChassis:
 
     async def move(self, before: Allocation, port: Port) -> None:
         """Nothing depends on addresses."""
+
+    async def is_on(self, cidr: IPNetwork) -> bool:
+        """A host's own networks are not its containers'."""
+        return False
+
+
+async def nic_is_on(routing: Routing, cidr: IPNetwork) -> bool:
+    """Say whether the NIC has an address on a range."""
+    nic = await routing.nic()
+    return any(one.version == cidr.version and one.ip in cidr for one in nic.addresses)

@@ -40,6 +40,12 @@ class AddressPools:
                 f"no IPv{version} range was given",
                 remedy="add --subnet CIDR, or --ipam-opt neutron.net.name=NETWORK to join a network that has one",
             )
+        if cidr is None and await self.node.binding.is_on(chosen):
+            # dockerd compares such an answer with its host's routes, and asks again for ever while it overlaps.
+            raise InvalidInput(
+                f"this node itself is on {chosen}, and Docker takes such a range only where it is named",
+                remedy=f"add --subnet {chosen}",
+            )
         if subnet is None and network and OWNED not in network.tags:
             ranges = ", ".join(str(one.cidr) for one in subnets) or "none"
             raise NotFound(

@@ -11,10 +11,10 @@ from ipaddress import ip_network
 
 import structlog
 
-from fairlead.engine.binding import Bound
+from fairlead.engine.binding import Bound, nic_is_on
 from fairlead.engine.routed.node import find_own_port
 from fairlead.model.errors import Conflict, NotFound, UnsupportedRequest
-from fairlead.model.network import AddressPair, IPAddress, Network, Port, PortChange
+from fairlead.model.network import AddressPair, IPAddress, IPNetwork, Network, Port, PortChange
 from fairlead.model.records import Allocation
 from fairlead.ports.network_service import NetworkService
 from fairlead.ports.routing import Routing
@@ -77,6 +77,10 @@ class SharedMacBinding:
         """Pair the new addresses in the old ones' place."""
         now = [one.address for one in port.fixed_ips if one.address is not None]
         await self._change(add=now, remove=[address for address in before.addresses if address not in now])
+
+    async def is_on(self, cidr: IPNetwork) -> bool:
+        """Say whether the NIC is on a range."""
+        return await nic_is_on(self.routing, cidr)
 
     async def port(self) -> Port:
         """Return the node's own port as it is now.

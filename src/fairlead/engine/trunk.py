@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from fairlead.engine.binding import Bound
+from fairlead.engine.binding import Bound, nic_is_on
 from fairlead.engine.routed.node import find_own_port
 from fairlead.model.errors import Conflict, NotFound, QuotaExceeded
-from fairlead.model.network import Network, Port, SubPort, Trunk
+from fairlead.model.network import IPNetwork, Network, Port, SubPort, Trunk
 from fairlead.model.records import Allocation
 from fairlead.ports.clock import Clock
 from fairlead.ports.network_service import NetworkService
@@ -67,6 +67,10 @@ class TrunkBinding:
 
     async def move(self, before: Allocation, port: Port) -> None:
         """Nothing depends on addresses."""
+
+    async def is_on(self, cidr: IPNetwork) -> bool:
+        """Say whether the NIC is on a range."""
+        return await nic_is_on(self.routing, cidr)
 
     async def trunk(self) -> Trunk:
         """Return the node's trunk as it is now. Raises NotFound, and what NetworkService raises."""

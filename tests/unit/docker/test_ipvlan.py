@@ -12,7 +12,7 @@ from fairlead.fakes import FakeCloud
 from fairlead.model.network import AddressPair, Port, PortChange
 from fairlead.ports.network_service import NetworkService
 from tests.unit.docker.dockerd import DriverError, HandClock, Host, Network
-from tests.unit.docker.instance import CIDR6, boot, container_ports, pairs
+from tests.unit.docker.instance import CIDR, CIDR6, boot, container_ports, pairs
 from tests.unit.routed.nodes import Kernel
 
 
@@ -29,7 +29,7 @@ async def booted(cloud: FakeCloud, tmp_path: Path) -> AsyncIterator[tuple[Host, 
 
 async def own_network(node: Host, port: Port, *, subnet6: str = "", **more: str) -> Network:
     options = {"neutron.net.uuid": port.network_id}
-    return await node.network_create(subnet6=subnet6, options={**options, **more}, ipam_options=options)
+    return await node.network_create(CIDR, subnet6=subnet6, options={**options, **more}, ipam_options=options)
 
 
 async def set_pairs(cloud: FakeCloud, port: Port, *cidrs: str) -> None:
@@ -87,6 +87,13 @@ async def test_other_networks_are_refused_by_name(cloud: FakeCloud, booted: tupl
     with pytest.raises(DriverError, match=f"own network.*neutron.net.uuid={port.network_id}"):
         await node.network_create("10.20.0.0/24")
     assert len(cloud.store.resources["networks"]) == 1
+
+
+async def test_the_nodes_own_range_must_be_named(booted: tuple[Host, Port]) -> None:
+    node, port = booted
+    options = {"neutron.net.uuid": port.network_id}
+    with pytest.raises(DriverError, match=f"--subnet {CIDR}"):
+        await node.network_create(options=options, ipam_options=options)
 
 
 async def test_security_groups_of_its_own_are_refused(cloud: FakeCloud, booted: tuple[Host, Port]) -> None:
