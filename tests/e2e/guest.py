@@ -57,6 +57,23 @@ class Sandbox:
         finally:
             machine.run(["ip", "netns", "delete", name])
 
+    @classmethod
+    @contextmanager
+    def beside(cls, machine: VirtualMachine, kind: str, own: Addresses) -> Iterator["Sandbox"]:
+        """Make one whose NIC is a `macvlan` of the machine's, or an `ipvlan`, which shares the machine's MAC."""
+        device, mac = f"{kind}0", ["address", own.mac] if kind == "macvlan" else []
+        mode = {"macvlan": "bridge", "ipvlan": "l2"}[kind]
+        machine.run(["ip", "netns", "add", kind])
+        try:
+            machine.run(
+                ["ip", "link", "add", "link", "eth0", "name", device, *mac, "netns", kind, "type", kind, "mode", mode]
+            )
+            made = cls(machine, kind, device, own)
+            made.furnish()
+            yield made
+        finally:
+            machine.run(["ip", "netns", "delete", kind])
+
     def furnish(self) -> None:
         """Bring the NIC up with its addresses."""
         self.run("ip", "link", "set", "lo", "up")
