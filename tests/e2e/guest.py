@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlead.lab.vm.channel import Command
 from fairlead.lab.vm.machine import VirtualMachine
-from tests.e2e.docker import PROBE
+from tests.e2e.docker import PROBE, Running
 
 TO_ANSWER = 30.0
 """Seconds for what a machine's program has to say: emulated, Python takes one to start, and more on a busy machine."""
@@ -35,12 +35,18 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A namespace in a machine. name: empty for the machine's own; device: its NIC."""
+    """A namespace in a machine. enter: what runs a command in it, nothing for the machine's own; device: its NIC."""
 
     machine: VirtualMachine
-    name: str
+    enter: tuple[str, ...]
     device: str
     own: Addresses
+
+    @classmethod
+    def of_container(cls, container: Running, machine: VirtualMachine) -> "Sandbox":
+        """The one of a container that the machine's Docker has started."""
+        own = Addresses("", container.mac, container.address, container.address6)
+        return cls(machine, ("nsenter", "-t", str(container.pid), "-n"), "eth0", own)
 
     @classmethod
     @contextmanager
@@ -51,7 +57,7 @@ class Sandbox:
         try:
             machine.run(["ip", "link", "add", "link", "eth0", "name", device, "type", "vlan", "id", str(vlan)])
             machine.run(["ip", "link", "set", device, "netns", name, "address", own.mac])
-            made = cls(machine, name, device, own)
+            made = cls(machine, ("ip", "netns", "exec", name), device, own)
             made.furnish()
             yield made
         finally:
@@ -68,7 +74,7 @@ class Sandbox:
             machine.run(
                 ["ip", "link", "add", "link", "eth0", "name", device, *mac, "netns", kind, "type", kind, "mode", mode]
             )
-            made = cls(machine, kind, device, own)
+            made = cls(machine, ("ip", "netns", "exec", kind), device, own)
             made.furnish()
             yield made
         finally:
@@ -104,4 +110,4 @@ class Sandbox:
             process.wait(TO_ANSWER)
 
     def _inside(self, *command: str) -> list[str]:
-        return ["ip", "netns", "exec", self.name, *command] if self.name else [*command]
+        return [*self.enter, *command]

@@ -104,7 +104,7 @@ def machines(instance_lab: Lab, instance_demo: Any) -> Iterator[Machines]:
             one,
             running.enter_context(Sandbox.on_vlan(one, BLUE, blue)),
             running.enter_context(Sandbox.on_vlan(one, RED, red)),
-            Sandbox(two, "", "eth0", Addresses.of(other)),
+            Sandbox(two, (), "eth0", Addresses.of(other)),
             running.enter_context(Sandbox.on_vlan(two, RED_ELSEWHERE, red_elsewhere)),
         )
 
@@ -176,7 +176,7 @@ def test_the_address_of_one_sub_port_is_no_use_on_the_vlan_of_another(machines: 
 @contextmanager
 def taken(sandbox: Sandbox, other: Addresses) -> Iterator[Sandbox]:
     """Give a sandbox's NIC what belongs to another port, for a while."""
-    forged = Sandbox(sandbox.machine, sandbox.name, sandbox.device, other)
+    forged = Sandbox(sandbox.machine, sandbox.enter, sandbox.device, other)
     try:
         for one in (forged, sandbox):
             one.run("ip", "address", "flush", "dev", one.device)
