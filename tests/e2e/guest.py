@@ -35,22 +35,18 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A namespace in a machine. name: empty for the machine's own, or a container's; device: its NIC.
-
-    pid: of a container's process.
-    """
+    """A namespace in a machine. enter: what runs a command in it, nothing for the machine's own; device: its NIC."""
 
     machine: VirtualMachine
-    name: str
+    enter: tuple[str, ...]
     device: str
     own: Addresses
-    pid: int = 0
 
     @classmethod
-    def of_container(cls, machine: VirtualMachine, running: Running) -> "Sandbox":
-        """Take a container's, which Docker has furnished."""
-        own = Addresses("", running.mac, running.address, running.address6)
-        return cls(machine, "", "eth0", own, running.pid)
+    def of_container(cls, container: Running, machine: VirtualMachine) -> "Sandbox":
+        """The one of a container that the machine's Docker has started."""
+        own = Addresses("", container.mac, container.address, container.address6)
+        return cls(machine, ("nsenter", "-t", str(container.pid), "-n"), "eth0", own)
 
     @classmethod
     @contextmanager
@@ -61,11 +57,28 @@ class Sandbox:
         try:
             machine.run(["ip", "link", "add", "link", "eth0", "name", device, "type", "vlan", "id", str(vlan)])
             machine.run(["ip", "link", "set", device, "netns", name, "address", own.mac])
-            made = cls(machine, name, device, own)
+            made = cls(machine, ("ip", "netns", "exec", name), device, own)
             made.furnish()
             yield made
         finally:
             machine.run(["ip", "netns", "delete", name])
+
+    @classmethod
+    @contextmanager
+    def beside(cls, machine: VirtualMachine, kind: str, own: Addresses) -> Iterator["Sandbox"]:
+        """Make one whose NIC is a `macvlan` of the machine's, or an `ipvlan`, which shares the machine's MAC."""
+        device, mac = f"{kind}0", ["address", own.mac] if kind == "macvlan" else []
+        mode = {"macvlan": "bridge", "ipvlan": "l2"}[kind]
+        machine.run(["ip", "netns", "add", kind])
+        try:
+            machine.run(
+                ["ip", "link", "add", "link", "eth0", "name", device, *mac, "netns", kind, "type", kind, "mode", mode]
+            )
+            made = cls(machine, ("ip", "netns", "exec", kind), device, own)
+            made.furnish()
+            yield made
+        finally:
+            machine.run(["ip", "netns", "delete", kind])
 
     def furnish(self) -> None:
         """Bring the NIC up with its addresses."""
@@ -97,6 +110,4 @@ class Sandbox:
             process.wait(TO_ANSWER)
 
     def _inside(self, *command: str) -> list[str]:
-        if self.pid:
-            return ["nsenter", "-t", str(self.pid), "-n", *command]
-        return ["ip", "netns", "exec", self.name, *command] if self.name else [*command]
+        return [*self.enter, *command]

@@ -54,7 +54,7 @@ def test_containers_on_two_trunks_talk_without_a_second_encapsulation(trunks: tu
     for address in (second.address, second.address6):
         assert eventually(lambda address=address: first.pings(address, count=1))
     assert second.pings(first.address)
-    here, there = Sandbox.of_container(one.machine, first), Sandbox.of_container(two.machine, second)
+    here, there = Sandbox.of_container(first, one.machine), Sandbox.of_container(second, two.machine)
     assert tcp_works(there, here, second.address, size=20_000)
     assert "mtu 1442" in first.command("ip", "link", "show", "eth0").stdout
     assert udp_arrives(there, here, second.address, 1442 - 28)
@@ -123,7 +123,7 @@ def test_a_container_on_the_nodes_network_has_a_pair_and_the_nodes_mac(
     assert instances["i3"].pings(second.address)
     assert first.pings(second.address)
     assert first.pings("192.0.2.1")
-    here = Sandbox.of_container(shared.machine, first)
+    here = Sandbox.of_container(first, shared.machine)
     assert tcp_works(instances["i3"], here, instances["i3"].address, size=20_000)
     assert tcp_works(here, instances["i3"], first.address, size=20_000)
     refused = shared.docker.refused("network", "create", "-d", "fairlead", "--ipam-driver", "fairlead", "-o",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from openstack.exceptions import BadRequestException
 
 from fairlead.lab import Lab
 from fairlead.lab.cgroups import members
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.real
 
 LISTEN = "20"
 FORGED, FORGED_MAC = "10.41.0.99", "fa:16:3e:99:99:99"
+GATEWAY = "10.30.0.1"
 BLUE, RED, RED_ELSEWHERE, NOBODYS = 101, 102, 7, 103
 
 USE = """
@@ -102,7 +104,7 @@ def machines(instance_lab: Lab, instance_demo: Any) -> Iterator[Machines]:
             one,
             running.enter_context(Sandbox.on_vlan(one, BLUE, blue)),
             running.enter_context(Sandbox.on_vlan(one, RED, red)),
-            Sandbox(two, "", "eth0", Addresses.of(other)),
+            Sandbox(two, (), "eth0", Addresses.of(other)),
             running.enter_context(Sandbox.on_vlan(two, RED_ELSEWHERE, red_elsewhere)),
         )
 
@@ -174,7 +176,7 @@ def test_the_address_of_one_sub_port_is_no_use_on_the_vlan_of_another(machines: 
 @contextmanager
 def taken(sandbox: Sandbox, other: Addresses) -> Iterator[Sandbox]:
     """Give a sandbox's NIC what belongs to another port, for a while."""
-    forged = Sandbox(sandbox.machine, sandbox.name, sandbox.device, other)
+    forged = Sandbox(sandbox.machine, sandbox.enter, sandbox.device, other)
     try:
         for one in (forged, sandbox):
             one.run("ip", "address", "flush", "dev", one.device)
@@ -212,6 +214,41 @@ def test_nothing_with_a_forged_source_leaves_a_sub_port(
         with changed(instance_demo, one.own.port, port_security_enabled=False, security_groups=[]):
             assert eventually(lambda: sources_that_arrive(one, other) == ["mac", "address", "honest"], seconds=60)
         assert eventually(lambda: sources_that_arrive(one, other) == ["honest"], seconds=60)
+
+
+@contextmanager
+def pair(network: Any, port: str, **attributes: str) -> Iterator[None]:
+    """Give a port an allowed address pair, for a while."""
+    network.update_port(port, allowed_address_pairs=[attributes])
+    try:
+        yield
+    finally:
+        network.update_port(port, allowed_address_pairs=[])
+
+
+def test_neutron_refuses_an_address_pair_for_a_macvlan_and_without_one_nothing_leaves_it(
+    machines: Machines, instance_demo: Any
+) -> None:
+    machine, own = machines.one, Addresses("", FORGED_MAC, "10.30.0.199", "fd00:30::199")
+    with Sandbox.beside(machine, "macvlan", own) as macvlan:
+        assert not macvlan.pings(GATEWAY)
+        with pytest.raises(BadRequestException):
+            instance_demo.update_port(
+                machine.nic.port, allowed_address_pairs=[{"ip_address": own.v4, "mac_address": FORGED_MAC}]
+            )
+        with pair(instance_demo, machine.nic.port, ip_address=own.v4):
+            assert not macvlan.pings(GATEWAY), "a pair without a MAC is for the port's own"
+
+
+def test_an_ipvlan_which_has_its_ports_mac_gets_out_by_an_address_pair(machines: Machines, instance_demo: Any) -> None:
+    machine = machines.one
+    own = Addresses("", machine.nic.mac, "10.30.0.199", "fd00:30::199")
+    with Sandbox.beside(machine, "ipvlan", own) as ipvlan:
+        assert not ipvlan.pings(GATEWAY)
+        with pair(instance_demo, machine.nic.port, ip_address=own.v4):
+            assert eventually(lambda: ipvlan.pings(GATEWAY))
+        assert eventually(lambda: not ipvlan.pings(GATEWAY))
+    assert machine.run(["busybox", "ping", "-c", "1", "-W", "1", GATEWAY], check=False).returncode == 0
 
 
 def test_docker_runs_in_it_and_its_containers_get_out(machines: Machines, instances: dict[str, Instance]) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fairlead.lab.packages import apt
 from fairlead.lab.paths import CACHE_ROOT
@@ -45,17 +46,22 @@ def find_kernel(cache_root: Path = CACHE_ROOT) -> Kernel | None:
 
 def download_kernel(log: Path, cache_root: Path = CACHE_ROOT) -> None:
     """Put what apt offers into the cache, whole or not at all; raises LabError. What apt and others say goes to log."""
-    name, version = _newest(log)
     cache_root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".half-", dir=cache_root) as folder, log.open("ab") as output:
-        root = Path(folder) / "root"
-        apt(["download", name], output, log, folder=Path(folder))
-        (package,) = Path(folder).glob("*.deb")
+    with tempfile.TemporaryDirectory(prefix=".half-", dir=cache_root) as half, log.open("ab") as output:
+        folder = Path(half)
+        # Lists may be missing, or older than the mirror: what fails is tried once more with fresh ones.
+        try:
+            version = _download(folder, output, log)
+        except LabError:
+            apt(["update"], output, log)
+            version = _download(folder, output, log)
+        (package,) = folder.glob("*.deb")
+        root = folder / "root"
         # The package's own scripts are not run, so the list of what module needs which is made here.
         for command in (["dpkg-deb", "-x", str(package), str(root)], ["depmod", "-b", str(root), version]):
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
             if done.returncode != 0:
-                raise LabError(f"{command[0]} could not unpack {name}", remedy=f"see {log}")
+                raise LabError(f"{command[0]} could not unpack {package.name}", remedy=f"see {log}")
         shutil.rmtree(cache_root / _FOLDER, ignore_errors=True)
         root.rename(cache_root / _FOLDER)
 
@@ -66,14 +72,14 @@ def newest_in(shown: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def _newest(log: Path) -> tuple[str, str]:
-    for fresh in (False, True):
-        if fresh:
-            with log.open("ab") as output:
-                apt(["update"], output, log)
-        shown = subprocess.run(
-            ["apt-cache", "show", "--no-all-versions", PACKAGE], capture_output=True, text=True, check=False
-        )
-        if found := newest_in(shown.stdout):
-            return found
-    raise LabError(f"apt has no {PACKAGE}", remedy="virtual machines need Debian on amd64")
+def _download(folder: Path, output: IO[bytes], log: Path) -> str:
+    """Download the package into a folder and return the kernel's version."""
+    shown = subprocess.run(
+        ["apt-cache", "show", "--no-all-versions", PACKAGE], capture_output=True, text=True, check=False
+    )
+    newest = newest_in(shown.stdout)
+    if newest is None:
+        raise LabError(f"apt has no {PACKAGE}", remedy="virtual machines need Debian on amd64")
+    name, version = newest
+    apt(["download", name], output, log, folder)
+    return version
