@@ -1,8 +1,10 @@
 """Docker on nodes that are virtual machines with a Neutron port for a NIC: modes `trunk` and `ipvlan`, by packets."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +45,7 @@ def shared(instance_lab: Lab, instance_demo: Any) -> Iterator[Node]:
         yield one
 
 
+FUNCTIONAL = Path(__file__).parents[1] / "functional" / "test_nic.py"
 DUAL = ("--ipv6", "--subnet", "fd00:51::/64")
 
 
@@ -108,6 +111,13 @@ def test_a_container_starts_again_and_in_the_end_nothing_is_left(trunks: tuple[N
     assert eventually(lambda: not one.made(), seconds=60)
     assert one.sub_ports() == {}
     assert one.devices() == set()
+
+
+def test_the_functional_tests_of_devices_pass_on_a_kernel_that_has_them(nodes: tuple[Node, Node]) -> None:
+    suite = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(FUNCTIONAL)]
+    done = nodes[0].machine.run(suite, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert "this kernel has no" not in done.stdout
 
 
 def test_a_container_on_the_nodes_network_has_a_pair_and_the_nodes_mac(
