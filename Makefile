@@ -28,7 +28,7 @@ check: setup ## style, types, layers and the fast tests; no root needed
 	@$(PYTEST) -q -m "not root and not real"
 
 test: check ## every tier, the real cloud included (root)
-	@$(RUN)/fairlead lab install
+	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
 	@$(PYTEST) -v -m "root or real"
 

@@ -27,12 +27,25 @@ class Host(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
+class Lines(Protocol):
+    """The output of something that runs."""
+
+    def readline(self) -> str: ...
+
+
+class Listening(Protocol):
+    """A probe that runs."""
+
+    @property
+    def stdout(self) -> Lines | None: ...
+
+
 class Prober(Protocol):
-    """What sends and receives packets: a container, or an instance."""
+    """What sends and receives packets: a container, an instance, or a namespace in a virtual machine."""
 
     def probe(self, *arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str]: ...
 
-    def probing(self, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]: ...
+    def probing(self, *arguments: str) -> AbstractContextManager[Listening]: ...
 
 
 @dataclass(frozen=True)

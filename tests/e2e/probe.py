@@ -4,7 +4,8 @@ usage: probe.py listen-udp ADDRESS PORT SECONDS      prints the size of each dat
        probe.py send-udp ADDRESS PORT SIZE [SOURCE]  one datagram with SIZE bytes of payload, never fragmented
        probe.py listen-tcp ADDRESS PORT              accepts one connection, sends back what it gets
        probe.py talk-tcp ADDRESS PORT SIZE           sends SIZE bytes, and wants them back
-       probe.py frame DEVICE SOURCE_MAC SOURCE DESTINATION_MAC DESTINATION PORT   one UDP datagram as a raw frame
+       probe.py frame DEVICE SOURCE_MAC SOURCE DESTINATION_MAC DESTINATION PORT [TEXT]
+                                                     one UDP datagram as a raw frame
 """
 
 import ipaddress
@@ -68,8 +69,16 @@ def talk_tcp(address: str, port: str, size: str) -> None:
     print(got)
 
 
-def frame(device: str, source_mac: str, source: str, destination_mac: str, destination: str, port: str) -> None:
-    payload = b"forged"
+def frame(
+    device: str,
+    source_mac: str,
+    source: str,
+    destination_mac: str,
+    destination: str,
+    port: str,
+    text: str = "forged",
+) -> None:
+    payload = text.encode()
     udp = struct.pack("!HHHH", 4000, int(port), 8 + len(payload), 0) + payload
     total = 20 + len(udp)
     header = struct.pack(

@@ -44,6 +44,11 @@ class Sandbox:
             os.sched_yield()
         self.inode = theirs.readlink()
 
+    @property
+    def pid(self) -> int:
+        """Of a process in the namespace."""
+        return self._holder.pid
+
     def take(self, device: str, mac: str = "", address: str = "", prefix: int = 24) -> None:
         """Move a device in, as dockerd does: renamed, addressed, and up."""
         run("ip", "link", "set", device, "netns", str(self._holder.pid))

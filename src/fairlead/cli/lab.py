@@ -308,12 +308,15 @@ def demo(keep: bool, flannel: bool, programs: Path) -> None:
 
 
 @lab.command()
-def install() -> None:
+@click.option(
+    "--virtual-machines", "machines", is_flag=True, help="Also what virtual machines need: qemu and a kernel."
+)
+def install(machines: bool) -> None:
     """Install what a lab needs, and start nothing: Debian packages and the services' Python environment."""
     from fairlead.lab.install import install as install_all
 
     try:
-        done = asyncio.run(install_all(_Lines()))
+        done = asyncio.run(install_all(_Lines(), machines=machines))
     except KeyboardInterrupt:
         click.echo("fairlead: interrupted: `fairlead lab install` goes on", err=True)
         sys.exit(_INTERRUPTED)

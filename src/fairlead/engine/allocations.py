@@ -143,6 +143,7 @@ async def change_address(
     wanted = [*kept, address] if address else kept
     fixed_ips = tuple(FixedIP(_subnet_of(joined, one).subnet_id, one) for one in wanted)
     port = await node.network_service.update_port(allocation.id, PortChange(fixed_ips=fixed_ips))
+    await node.binding.move(allocation, port)
     addresses = tuple(one.address for one in port.fixed_ips if one.address is not None)
     return node.ledger.put(replace(allocation, addresses=addresses, claimed=allocation.claimed & set(addresses)))
 

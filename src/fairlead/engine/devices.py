@@ -107,4 +107,5 @@ def _attachment(joined: JoinedNetwork, allocation: Allocation) -> Attachment:
         mac=allocation.mac,
         mtu=joined.mtu,
         network_id=joined.network_id,
+        vlan=allocation.vlan,
     )

@@ -9,7 +9,7 @@ from fairlead.engine.making import delete_port, make_ports
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
 from fairlead.model.attachment import Attachment
-from fairlead.model.errors import AddressInUse, NotFound, WiringTimeout
+from fairlead.model.errors import AddressInUse, NotFound, UnsupportedRequest, WiringTimeout
 from fairlead.model.network import FixedIP, IPAddress
 from fairlead.model.records import Allocation, JoinedNetwork, Use
 
@@ -25,7 +25,7 @@ class Endpoints:
     async def create(self, engine_network: str, endpoint_id: str, addresses: tuple[IPAddress, ...], mac: str) -> str:
         """Give an endpoint the port that has its addresses; return its MAC. mac empty: the port's own.
 
-        Raises NotFound (network, or an address that was not given out), AddressInUse.
+        Raises NotFound (network, or an address that was not given out), AddressInUse, UnsupportedRequest (a MAC).
         """
         joined = self.memberships.get(engine_network)
         async with self.node.locks[f"addresses {joined.id}"]:
@@ -43,6 +43,10 @@ class Endpoints:
             for address in others:
                 if address not in allocation.addresses:
                     allocation = await self._move(joined, address, allocation)
+            if mac and not allocation.mac:
+                raise UnsupportedRequest(
+                    "in this agent's mode a container has the MAC address of its node", remedy="leave --mac-address out"
+                )
             if mac and mac.lower() != allocation.mac.lower():
                 allocation = await self._replace(joined, allocation, mac)
             if allocation.endpoint_id != endpoint_id:

@@ -40,7 +40,7 @@ class Engine:
     def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
         """Build the use cases over a node. random gives numbers from 0 up to 1."""
         bell = Bell()
-        pools, memberships = AddressPools(node, partial(find_network, node)), Memberships(node)
+        pools, memberships = AddressPools(node, partial(find_network, node), node.binding.is_on), Memberships(node)
         warm, devices = WarmPools(node, limits, bell.ring), Devices(node)
         return cls(
             node=node,

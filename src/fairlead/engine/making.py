@@ -1,11 +1,21 @@
 """Ports made and deleted in Neutron: the intent is in the store before, the result after."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
 import structlog
 
-from fairlead.engine.names import OWNED, PORT_OWNER, described_network, host_tag, port_description, port_name
+from fairlead.engine.binding import Bound
+from fairlead.engine.names import (
+    OWNED,
+    PORT_OWNER,
+    batch_tag,
+    described_network,
+    host_tag,
+    port_description,
+    port_name,
+)
 from fairlead.engine.node import Node
 from fairlead.model.errors import CloudUnavailable, Conflict, FairleadError
 from fairlead.model.network import FixedIP, NewPort, Port
@@ -31,7 +41,8 @@ async def make_ports(
     Refused: nothing is left of the intent. No answer: it stays, for the sweep to find out what became of it. Raises
     what NetworkService.create_ports raises.
     """
-    host, may_bind = await node.host(), (await node.network_service.view()).may_bind
+    host, at_once = await node.host(), node.binding.at_creation
+    may_bind = at_once and (await node.network_service.view()).may_bind
     if not _is_held(node, joined.id):
         raise Conflict(f"network {joined.id[:12]} is being left", remedy="make it again")
     batch = Batch(uuid4().hex, joined.id, node.clock.now())
@@ -40,17 +51,18 @@ async def make_ports(
         fixed_ips=fixed_ips or tuple(FixedIP(subnet.subnet_id) for subnet in joined.subnets),
         name=port_name(host, ""),
         description=port_description(joined, single_use=single_use),
-        device_id=batch.id,
+        device_id=batch.id if at_once else "",
         device_owner=PORT_OWNER,
         mac=mac,
         host=host if may_bind else "",
         security_group_ids=joined.security_group_ids,
-        tags=frozenset({OWNED, host_tag(host)}),
+        tags=frozenset({OWNED, host_tag(host)} if at_once else {OWNED, host_tag(host), batch_tag(batch.id)}),
     )
     node.store.put(batch)
     node.making.add(batch.id)
     try:
         ports = await node.network_service.create_ports([new] * count)
+        return await _bind(node, batch, ports)
     except CloudUnavailable as error:
         if error.reached:
             node.store.put(replace(batch, since=node.clock.now()))
@@ -62,7 +74,6 @@ async def make_ports(
         raise
     finally:
         node.making.discard(batch.id)
-    return _hold(node, batch, ports)
 
 
 async def find_lost(node: Node, batch: Batch) -> None:
@@ -70,28 +81,52 @@ async def find_lost(node: Node, batch: Batch) -> None:
 
     Raises what NetworkService.find_ports raises.
     """
-    ports = await node.network_service.find_ports(device_id=batch.id)
+    ports = await (
+        node.network_service.find_ports(device_id=batch.id)
+        if node.binding.at_creation
+        else node.network_service.find_ports(tags=(OWNED, batch_tag(batch.id)))
+    )
     if not ports and node.clock.now() - batch.since <= GRACE:
         return
     unknown = [port for port in ports if node.ledger.get(port.id) is None and OWNED in port.tags]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.engine_network)
-    _hold(node, batch, unknown)
+    await _bind(node, batch, unknown)
 
 
 async def delete_port(node: Node, allocation: Allocation) -> None:
-    """Delete a port that is leaving, its devices first, and forget it.
+    """Delete a port that is leaving. Raises as delete_ports does."""
+    await delete_ports(node, [allocation])
 
-    Raises what NetworkService.delete_port and Dataplane.remove raise.
+
+async def delete_ports(node: Node, allocations: Sequence[Allocation]) -> None:
+    """Delete ports that are leaving, their devices first, and forget them.
+
+    Raises what NetworkService.delete_port, Binding.unbind and Dataplane.remove raise.
     """
-    await node.dataplane.remove(allocation.id)
-    await node.network_service.delete_port(allocation.id)
-    node.ledger.delete(allocation.id)
+    for allocation in allocations:
+        await node.dataplane.remove(allocation.id)
+    await node.binding.unbind(allocations)
+    for allocation in allocations:
+        await node.network_service.delete_port(allocation.id)
+        node.ledger.delete(allocation.id)
 
 
-def _hold(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
+async def _bind(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
+    """Hold ports once they are this node's. What can't become so is held as well, to be deleted."""
+    if not ports:
+        return _hold(node, batch, ports, {})
+    try:
+        bound = await node.binding.bind(ports)
+    except FairleadError:
+        _hold(node, batch, ports, {})
+        raise
+    return _hold(node, batch, ports, bound)
+
+
+def _hold(node: Node, batch: Batch, ports: list[Port], bound: Mapping[str, Bound]) -> list[Allocation]:
     # Left while the ports were being made: they go as well.
-    leaving = not _is_held(node, batch.engine_network)
+    left = not _is_held(node, batch.engine_network)
     held = [
         node.ledger.get(port.id)
         or node.ledger.put(
@@ -99,10 +134,11 @@ def _hold(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
                 id=port.id,
                 engine_network=batch.engine_network,
                 since=node.clock.now(),
-                mac=port.mac,
+                mac=(mine := bound.get(port.id, Bound(port.mac))).mac,
+                vlan=mine.vlan,
                 addresses=tuple(one.address for one in port.fixed_ips if one.address is not None),
                 single_use=bool((described := described_network(port.description)) and described.single_use),
-                leaving=leaving,
+                leaving=left or port.id not in bound,
             )
         )
         for port in ports

@@ -13,7 +13,7 @@ import structlog
 from fairlead.engine.deletion import delete_unless_used
 from fairlead.engine.election import Election
 from fairlead.engine.lookup import find_network
-from fairlead.engine.making import delete_port
+from fairlead.engine.making import delete_ports
 from fairlead.engine.names import (
     MEMBER_PREFIX,
     OWNED,
@@ -109,8 +109,7 @@ class Memberships:
             await self.node.network_service.untag_network(record.network_id, tag)
         # Looked at anew after each turn: ports that were being made may have come meanwhile.
         while left := self.node.ledger.in_use(record.id, *Use):
-            for allocation in left:
-                await delete_port(self.node, self.node.ledger.put(replace(allocation, leaving=True)))
+            await delete_ports(self.node, [self.node.ledger.put(replace(one, leaving=True)) for one in left])
         if not any(batch.engine_network == record.id for batch in self.node.store.all(Batch)):
             await self._withdraw(record)
 
@@ -155,6 +154,7 @@ class Memberships:
         groups = await self._groups(wish.groups)
         for _ in range(_ATTEMPTS):
             network = await find_network(self.node, reference, pools[0].cidr)
+            await self.node.binding.admit(network, wish.groups)
             if network is None:
                 network = await self._create(record, reference, pools)
             if OWNED in network.tags:

@@ -54,6 +54,11 @@ def host_tag(host: str) -> str:
     return _fit("fairlead:at=", host)
 
 
+def batch_tag(batch_id: str) -> str:
+    """Tag a port with the request that made it, where it may have no device_id that tells."""
+    return f"fairlead:batch={batch_id}"
+
+
 def network_name(cidr: IPNetwork) -> str:
     """Name a network of which only the range is known."""
     return f"fairlead-{str(cidr).replace('/', '-')}"

@@ -5,6 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fairlead.engine.binding import Binding, OnChassis
 from fairlead.engine.ledger import Ledger
 from fairlead.ports.clock import Clock
 from fairlead.ports.dataplane import Dataplane
@@ -36,8 +37,8 @@ class Node:
     """This host, as the engine sees it.
 
     ledger: of the store's allocations. host_name: given by the operator; empty: what the switch says.
-    locks: one for each thing that must not be changed twice at once, by a word that names it. making: the ids of the
-    batches whose answer is waited for.
+    binding: how ports become this node's. locks: one for each thing that must not be changed twice at once, by a word
+    that names it. making: the ids of the batches whose answer is waited for.
     """
 
     network_service: NetworkService
@@ -46,6 +47,7 @@ class Node:
     ledger: Ledger
     clock: Clock
     host_name: str = ""
+    binding: Binding = field(default_factory=OnChassis)
     making: set[str] = field(default_factory=set)
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 

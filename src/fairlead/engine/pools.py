@@ -22,10 +22,14 @@ _ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class AddressPools:
-    """Request and release pools, their gateways and their reserved addresses."""
+    """Request and release pools, their gateways and their reserved addresses.
+
+    is_on says whether the node's own NIC is on a range.
+    """
 
     node: CloudNode
     find_network: Finder
+    is_on: Callable[[IPNetwork], Awaitable[bool]]
 
     async def request(
         self, cidr: IPNetwork | None, reference: NetworkReference, version: int, part: IPNetwork | None = None
@@ -43,6 +47,12 @@ class AddressPools:
             raise InvalidInput(
                 f"no IPv{version} range was given",
                 remedy="add --subnet CIDR, or --ipam-opt neutron.net.name=NETWORK to join a network that has one",
+            )
+        if cidr is None and await self.is_on(chosen):
+            # dockerd compares such an answer with its host's routes, and asks again for ever while it overlaps.
+            raise InvalidInput(
+                f"this node itself is on {chosen}, and Docker takes such a range only where it is named",
+                remedy=f"add --subnet {chosen}",
             )
         if subnet is None and network and OWNED not in network.tags:
             ranges = ", ".join(str(one.cidr) for one in subnets) or "none"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from fairlead.engine.binding import Bound
 from fairlead.engine.names import OWNED, described_network, host_tag, member_id, member_tag, port_name, unknown_endpoint
 from fairlead.engine.node import Node
 from fairlead.model.network import Network, Port
@@ -58,8 +59,9 @@ class Rebuild:
         for short_id, network in _memberships(networks.values(), host):
             if not any(engine_network.startswith(short_id) for engine_network in served):
                 await self._join(short_id, network, ())
+        bound = await self.node.binding.bound(ports) if ports else {}
         for port in ports:
-            self._hold(port, host, {one.port_id: one for one in plugged})
+            self._hold(port, host, {one.port_id: one for one in plugged}, bound.get(port.id))
         self.node.store.put(Origin())
         if ports:
             endpoints = sum(bool(one.endpoint_id) for one in self.node.ledger)
@@ -92,7 +94,7 @@ class Rebuild:
             )
         )
 
-    def _hold(self, port: Port, host: str, plugged: dict[str, Plugged]) -> None:
+    def _hold(self, port: Port, host: str, plugged: dict[str, Plugged], bound: Bound | None) -> None:
         described = described_network(port.description)
         if described is None:
             return
@@ -106,12 +108,14 @@ class Rebuild:
                 id=port.id,
                 engine_network=described.engine_network,
                 since=now,
-                mac=port.mac,
+                mac=bound.mac if bound else port.mac,
+                vlan=bound.vlan if bound else 0,
                 addresses=addresses,
                 claimed=frozenset(addresses) if endpoint_id else frozenset(),
                 endpoint_id=endpoint_id,
                 single_use=described.single_use,
-                leaving=self.node.store.get(JoinedNetwork, described.engine_network) is None,
+                # Made just before a crash, and never brought to this node: it goes.
+                leaving=bound is None or self.node.store.get(JoinedNetwork, described.engine_network) is None,
                 rests_until=0.0 if endpoint_id else now + self.rest,
                 # An unknown endpoint is no name to write.
                 told=told or endpoint_id,

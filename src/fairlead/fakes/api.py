@@ -73,6 +73,7 @@ class NeutronApi:
             ):
                 app.router.add_route("*", path + suffix, _bound(handler, collection))
         app.router.add_put("/v2.0/routers/{id}/{action}", self._route)
+        app.router.add_put("/v2.0/trunks/{id}/{action}", self._carry)
         return app
 
     async def _list_extensions(self, request: web.Request) -> web.Response:
@@ -146,6 +147,11 @@ class NeutronApi:
         caller = self._caller(request)
         router_id, action = request.match_info["id"], request.match_info["action"]
         return web.json_response(self._networking.routers.act(router_id, action, await _body(request), caller))
+
+    async def _carry(self, request: web.Request) -> web.Response:
+        caller = self._caller(request)
+        trunk_id, action = request.match_info["id"], request.match_info["action"]
+        return web.json_response(self._networking.trunks.act(trunk_id, action, await _body(request), caller))
 
     async def _tags(self, collection: str, request: web.Request) -> web.Response:
         caller = self._caller(request)

@@ -28,7 +28,7 @@ PROJECTS = ("demo", "other")
 # What Fairlead looks for among the aliases of a Neutron 2026.1 with ML2/OVN.
 EXTENSIONS = frozenset(
     {"standard-attr-tag", "standard-attr-revisions", "revision-if-match", "security-group", "binding", "net-mtu"}
-    | {"allowed-address-pairs", "port-security", "router", "extraroute", "extraroute-atomic"}
+    | {"allowed-address-pairs", "port-security", "router", "extraroute", "extraroute-atomic", "trunk"}
 )
 TAGS_WHILE_CREATING = "tag-ports-during-bulk-creation"
 

@@ -13,6 +13,7 @@ from fairlead.fakes.refusal import Refusal, forbidden
 from fairlead.fakes.routers import Routers
 from fairlead.fakes.store import Resource, Store
 from fairlead.fakes.subnets import Subnets
+from fairlead.fakes.trunks import Trunks
 
 MTU = 1442
 
@@ -26,6 +27,7 @@ class Networking:
         self._ports = Ports(store)
         self._groups = Groups(store)
         self.routers = Routers(store, self._ports)
+        self.trunks = Trunks(store)
 
     def create(self, collection: str, wanted: list[Resource], caller: Caller) -> list[Resource]:
         """Make all of these resources or none: attributes, then quota, then policy, then the rules of their kind."""
@@ -36,6 +38,7 @@ class Networking:
             "security_groups": self._groups.create,
             "security_group_rules": self._groups.create_rule,
             "routers": self.routers.create,
+            "trunks": self.trunks.create,
         }
         self._store.check_quota(collection, len(wanted), caller)
         if not caller.writes and not (collection == "ports" and caller.privileged):
@@ -77,12 +80,15 @@ class Networking:
             self._subnets.release(item)
         elif collection == "ports":
             self._ports.release(item, caller)
+            self.trunks.check_unused(item)
         elif collection == "security_groups":
             self._groups.release(item, caller)
         elif collection == "security_group_rules":
             self._groups.release_rule(item)
         elif collection == "routers":
             self.routers.release(item)
+        elif collection == "trunks":
+            self.trunks.release(item)
         self._store.drop(collection, resource_id)
 
     def usage(self, network_id: str, caller: Caller) -> Resource:

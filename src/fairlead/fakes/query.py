@@ -22,6 +22,7 @@ FILTERS = {
     "security_groups": _COMMON | {"shared"},
     "security_group_rules": _COMMON | {"security_group_id", "direction", "ethertype", "remote_ip_prefix"},
     "routers": _COMMON | {"status", "admin_state_up"},
+    "trunks": _COMMON | {"port_id", "status", "admin_state_up"},
 }
 _NOT_FILTERS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
 

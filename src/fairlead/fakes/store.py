@@ -19,6 +19,7 @@ KINDS = {
     "security_groups": "SecurityGroup",
     "security_group_rules": "SecurityGroupRule",
     "routers": "Router",
+    "trunks": "Trunk",
 }
 # router_route is for each router, and never counts as used.
 DEFAULT_QUOTAS = {
@@ -114,7 +115,7 @@ class Store:
         self.revise(item)
 
     def _sees(self, collection: str, item: Resource, caller: Caller) -> bool:
-        sees_all = caller.admin if collection == "routers" else caller.privileged
+        sees_all = caller.admin if collection in {"routers", "trunks"} else caller.privileged
         if sees_all or item["project_id"] == caller.project_id:
             return True
         if collection == "networks":
@@ -142,7 +143,7 @@ class Store:
     def check_quota(self, collection: str, more: int, caller: Caller) -> None:
         """Refuse where the project would have more than it may."""
         name = collection[:-1]
-        limit = self.quota(caller.project_id)[name]
+        limit = self.quota(caller.project_id).get(name, -1)
         if limit >= 0 and self.books.number(collection, caller.project_id) + more > limit:
             raise Refusal(409, "OverQuota", f"Quota exceeded for resources: ['{name}'].")
 

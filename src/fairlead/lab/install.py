@@ -12,6 +12,7 @@ from fairlead.lab.environment import environment_path, is_complete, make_environ
 from fairlead.lab.graph import Progress, Stage, StageTime, run_stages
 from fairlead.lab.packages import install_packages, missing_packages
 from fairlead.lab.paths import CACHE_ROOT
+from fairlead.lab.vm.kernel import download_kernel, find_kernel
 from fairlead.model.errors import LabError
 
 
@@ -21,20 +22,29 @@ def require_root() -> None:
         raise LabError("a lab needs root: it makes namespaces and runs daemons in them", remedy="run it with sudo")
 
 
-async def install(progress: Progress, cache_root: Path = CACHE_ROOT) -> tuple[StageTime, ...]:
-    """Install what is missing, packages and environment at once; returns the stages that were needed."""
+async def install(
+    progress: Progress, cache_root: Path = CACHE_ROOT, *, machines: bool = False
+) -> tuple[StageTime, ...]:
+    """Install what is missing, packages and environment at once; returns the stages that were needed.
+
+    machines: whether what virtual machines need is wanted too.
+    """
     require_root()
-    if not _missing(cache_root):
+    if not _missing(cache_root, machines):
         return ()
     async with _alone(cache_root):
-        return await run_stages(_missing(cache_root), progress)
+        return await run_stages(_missing(cache_root, machines), progress)
 
 
-def _missing(cache_root: Path) -> list[Stage]:
+def _missing(cache_root: Path, machines: bool) -> list[Stage]:
     """Stages for what is not there yet."""
     logs = cache_root / "log"
-    packages, environment = missing_packages(), environment_path(cache_root)
+    packages, environment = missing_packages(machines=machines), environment_path(cache_root)
     stages = []
+    if machines and find_kernel(cache_root) is None:
+        # Its modules are listed by a program that the packages may have to bring.
+        download = partial(download_kernel, logs / "kernel.log", cache_root)
+        stages.append(Stage("kernel", _in_thread(download), ("packages",) if packages else ()))
     if packages:
         stages.append(Stage("packages", _in_thread(partial(install_packages, packages, logs / "apt.log"))))
     if not is_complete(environment):

@@ -53,9 +53,7 @@ class _Plugging:
         purpose = f"plugging {placement.name} into {placement.host}"
         script = nic.plug(wanted, instance.holder.pid, offload=offload)
         await self._supervisor.run_in(placement.host, script, purpose=purpose)
-        await self._supervisor.run_in(
-            placement.name, nic.configure(wanted, placement, offload=offload), purpose=purpose
-        )
+        await self._supervisor.run_in(placement.name, nic.configure(wanted, offload=offload), purpose=purpose)
 
     async def await_way_out(self) -> None:
         await asyncio.gather(

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
 from typing import Any, Protocol
 
 from fairlead.lab.spec import (
@@ -35,12 +35,16 @@ class Api(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """An instance's port, as its host and the instance must know it. mtu: in bytes; gateways: of both families."""
+    """An instance's port, as its host and the instance must know it.
+
+    mtu: in bytes; addresses: with the prefix of their subnet; gateways: of both families.
+    """
 
     port: str
     device: str
     mac: str
     mtu: int
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
     gateways: tuple[IPv4Address | IPv6Address, ...]
 
     @property
@@ -153,7 +157,8 @@ class InstanceCloud:
         )
         await self._bind(placement, port["id"])
         gateways = tuple(ip_address(by_family[version]["gateway_ip"]) for version in (4, 6))
-        return Nic(port["id"], device, port["mac_address"], network["mtu"], gateways)
+        addresses = (placement.ipv4, placement.ipv6)
+        return Nic(port["id"], device, port["mac_address"], network["mtu"], addresses, gateways)
 
     async def _bind(self, placement: Placement, port: str) -> None:
         bound = await self._one(self._admin, "ports", id=port)

@@ -35,8 +35,17 @@ PROGRAMS: Mapping[str, str] = {
     "gzip": "gzip",
 }
 
+# What virtual machines need besides. Debian 13 has virtiofsd in a package of its name, Debian 12 in one of qemu's.
+MACHINE_PROGRAMS: Mapping[str, str] = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "virtiofsd": "qemu-system-common",
+    "depmod": "kmod",
+}
+
 # Where Debian puts daemons, which an ordinary PATH may lack.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Where Debian puts programs that other programs start.
+_HELPERS = "/usr/lib/qemu:/usr/libexec"
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _DENY_ALL = "#!/bin/sh\n# Put here by `fairlead lab install` for the time of an installation.\nexit 101\n"
@@ -44,15 +53,16 @@ _DENY_ALL = "#!/bin/sh\n# Put here by `fairlead lab install` for the time of an 
 
 def find_program(name: str) -> Path | None:
     """The path of an installed program, or None. A busybox that isn't static is no use in an image and isn't found."""
-    found = shutil.which(name, path=SEARCH_PATH)
+    found = shutil.which(name, path=f"{SEARCH_PATH}:{_HELPERS}")
     if found is None or (name == "busybox" and not _is_static(Path(found))):
         return None
     return Path(found)
 
 
-def missing_packages() -> tuple[str, ...]:
-    """Debian packages to install before a lab can run, sorted."""
-    return tuple(sorted({package for program, package in PROGRAMS.items() if find_program(program) is None}))
+def missing_packages(*, machines: bool = False) -> tuple[str, ...]:
+    """Debian packages to install before a lab can run, sorted. machines: and before it can carry virtual machines."""
+    wanted = {**PROGRAMS, **(MACHINE_PROGRAMS if machines else {})}
+    return tuple(sorted({package for program, package in wanted.items() if find_program(program) is None}))
 
 
 def install_packages(packages: tuple[str, ...], log: Path) -> None:
@@ -70,15 +80,15 @@ def install_packages(packages: tuple[str, ...], log: Path) -> None:
     before = _units()
     with daemons_kept_still(_POLICY), log.open("ab") as output:
         if not _all_known(packages):
-            _apt(["update"], output, log)
+            apt(["update"], output, log)
         # Lists may be older than the mirror: a download that fails is tried once more with fresh ones.
         try:
-            _apt(["install", *packages], output, log)
+            apt(["install", *packages], output, log)
         except LabError:
-            _apt(["update"], output, log)
-            _apt(["install", *packages], output, log)
+            apt(["update"], output, log)
+            apt(["install", *packages], output, log)
         _keep_from_boot(_units() - before, output)
-    still = missing_packages()
+    still = sorted(set(missing_packages(machines=True)) & set(packages))
     if still:
         raise LabError(f"after the installation programs of {' '.join(still)} are still missing", remedy=f"see {log}")
 
@@ -108,11 +118,13 @@ def _restore(policy: Path, aside: Path) -> None:
         aside.rename(policy)
 
 
-def _apt(arguments: list[str], output: IO[bytes], log: Path) -> None:
+def apt(arguments: list[str], output: IO[bytes], log: Path, folder: Path | None = None) -> None:
+    """Run apt-get in a folder; raises LabError with its last words. Its output goes to the log, open as `output`."""
     command = ["apt-get", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", *arguments]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         command,
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,

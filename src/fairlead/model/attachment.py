@@ -10,8 +10,9 @@ class Attachment:
     """All that the data plane needs to wire one endpoint.
 
     id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
-    mtu in bytes, 0: leave the kernel's default. addresses and gateways (mode `routed`): what the host routes to the
-    sandbox, and the addresses by which the sandbox reaches the host.
+    mtu in bytes, 0: leave the kernel's default. mac is empty where the device has the NIC's. vlan: the id by which the
+    node's trunk carries the port, 0 where none does. addresses and gateways (mode `routed`): what the host routes to
+    the sandbox, and the addresses by which the sandbox reaches the host.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Attachment:
     network_id: str = ""
     addresses: tuple[IPAddress, ...] = ()
     gateways: tuple[IPAddress, ...] = ()
+    vlan: int = 0
 
     @property
     def host_device(self) -> str:

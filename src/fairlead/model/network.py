@@ -145,6 +145,23 @@ class Router:
 
 
 @dataclass(frozen=True, slots=True)
+class SubPort:
+    """A port that a trunk carries in frames with a VLAN id (1 to 4094)."""
+
+    port_id: str
+    vlan: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A trunk: port_id is its parent, whose NIC also takes and gives the frames of its sub-ports."""
+
+    id: str
+    port_id: str
+    sub_ports: tuple[SubPort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewNetwork:
     """A network to make."""
 

@@ -90,7 +90,8 @@ class JoinedNetwork:
 class Batch:
     """The intent to make ports for a network of the engine's, in one request.
 
-    id: also the ports' first device_id, so that those made just before a crash are found again. since: epoch seconds.
+    id: also the ports' first device_id, or in a tag of theirs, so that those made just before a crash are found again.
+    since: epoch seconds.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Allocation:
     rests_until: epoch seconds before which it is not given out again, 0 where it never was.
     told: the endpoint that Neutron shows as the port's, empty where it shows none.
     soiled: its devices have been a container's, and are made anew before another has them.
+    mac is empty where the device has the node's own. vlan: id of the node's trunk that carries it, 0 where none does.
     """
 
     id: str
@@ -141,6 +143,7 @@ class Allocation:
     rests_until: float = 0.0
     told: str = ""
     soiled: bool = False
+    vlan: int = 0
 
     @property
     def use(self) -> Use:

@@ -18,11 +18,13 @@ from fairlead.model.network import (
     Router,
     SecurityGroup,
     Subnet,
+    SubPort,
+    Trunk,
 )
 
 
 class NetworkService(Protocol):
-    """Networks, subnets, ports, security groups and routers of one project.
+    """Networks, subnets, ports, security groups, routers and trunks of one project.
 
     Every call raises CloudUnavailable (no answer in bounded time, or 5xx), AuthenticationFailed or PermissionDenied;
     what it raises beyond these is said with it. Deletions are idempotent: what is not there is deleted.
@@ -160,4 +162,20 @@ class NetworkService(Protocol):
 
     async def remove_routes(self, router_id: str, routes: Collection[HostRoute]) -> Router:
         """Take routes off a router, atomically; fine where they are not there. Raises as add_routes does."""
+        ...
+
+    async def find_trunks(self, port_id: str) -> list[Trunk]:
+        """List the trunks that have this port as their parent: one, or none. Raises UnsupportedRequest."""
+        ...
+
+    async def add_sub_ports(self, trunk_id: str, sub_ports: Sequence[SubPort]) -> None:
+        """Let a trunk carry these ports too, all or none of them.
+
+        Raises NotFound (trunk, port), Conflict (a VLAN id is taken, a port is in a trunk already or in use, or its
+        network has a greater MTU than the parent's), InvalidInput (no VLAN id).
+        """
+        ...
+
+    async def remove_sub_ports(self, trunk_id: str, port_ids: Collection[str]) -> None:
+        """Take ports off a trunk; fine where they are not on it, or there is no such trunk. Raises Conflict."""
         ...

@@ -79,11 +79,15 @@ async def _introduce(agent: Agent) -> None:
             project=view.project,
             user=view.user,
             roles=sorted(view.roles),
-            ports="bound to this host"
-            if view.may_bind
-            else "unbound: this role may not bind, and OVN needs no binding",
+            ports=_ports(may_bind=view.may_bind, at_creation=agent.engine.node.binding.at_creation),
         )
         return
+
+
+def _ports(*, may_bind: bool, at_creation: bool) -> str:
+    if not at_creation:
+        return "brought here by way of this node's own port"
+    return "bound to this host" if may_bind else "unbound: this role may not bind, and OVN needs no binding"
 
 
 async def _work_behind(engine: Engine) -> None:

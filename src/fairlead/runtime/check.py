@@ -5,12 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.adapters.dataplane.nic import NicDataplane
 from fairlead.adapters.dataplane.ovs import OvsDataplane
 from fairlead.adapters.dataplane.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.engine.routed.node import find_own_port
+from fairlead.engine.shared_mac import SharedMacBinding
+from fairlead.engine.trunk import TrunkBinding
 from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied
+from fairlead.runtime.clock import SystemClock
+from fairlead.runtime.modes import make_mode
 from fairlead.runtime.settings import Settings
 
 _CAP_NET_ADMIN = 12
@@ -28,18 +33,24 @@ class Finding:
 
 
 async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Look at Keystone, Neutron, the switch or (in mode `routed`) the node's port, and the kernel, each for itself."""
-    routed = settings.agent.mode == "routed"
+    """Look at Keystone, Neutron, the switch or (on an instance) the node's port, and the kernel, each for itself."""
     return [
         await _finding("cloud", lambda: _cloud(settings, environ)),
-        await (
-            _finding("port", lambda: _port(settings, environ))
-            if routed
-            else _finding("switch", lambda: _switch(settings))
-        ),
+        *[await _finding(what, look) for what, look in _of_mode(settings, environ)],
         await _finding("kernel", _kernel),
         await _finding("state", lambda: _state(settings)),
     ]
+
+
+def _of_mode(settings: Settings, environ: Mapping[str, str]) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    """What the mode needs beside."""
+    match settings.agent.mode:
+        case "ovs":
+            return [("switch", lambda: _switch(settings))]
+        case "routed":
+            return [("port", lambda: _port(settings, environ))]
+        case _:
+            return [("port", lambda: _nic(settings, environ)), ("devices", lambda: _devices(settings, environ))]
 
 
 async def _finding(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
@@ -50,10 +61,7 @@ async def _finding(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
 
 
 async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
-    config = find_cloud(settings.cloud.name, environ=environ)
-    async with NeutronService(
-        config, connect_timeout=settings.cloud.connect_timeout, total_timeout=settings.cloud.timeout
-    ) as neutron:
+    async with _neutron(settings, environ) as neutron:
         view = await neutron.view()
     if not view.roles & {"reader", "admin"}:
         # Implied roles are not added to an application credential's own: `--role member` alone leaves reader out.
@@ -82,15 +90,47 @@ async def _switch(settings: Settings) -> str:
 
 
 async def _port(settings: Settings, environ: Mapping[str, str]) -> str:
-    config = find_cloud(settings.cloud.name, environ=environ)
-    async with NeutronService(
-        config, connect_timeout=settings.cloud.connect_timeout, total_timeout=settings.cloud.timeout
-    ) as neutron:
+    async with _neutron(settings, environ) as neutron:
         port = await find_own_port(neutron, KernelRoutes())
         routers = await neutron.find_routers([fixed.subnet_id for fixed in port.fixed_ips])
     security = "on" if port.port_security else "off, so it needs no address pairs"
     names = ", ".join(router.name or router.id for router in routers) or "none: nodes must be on one subnet"
     return f"this node's port is {port.id}; port security is {security}; routers of its subnets: {names}"
+
+
+async def _nic(settings: Settings, environ: Mapping[str, str]) -> str:
+    async with _neutron(settings, environ) as neutron:
+        match make_mode(settings, neutron, SystemClock()).binding:
+            case TrunkBinding() as binding:
+                trunk = await binding.trunk()
+                return (
+                    f"this node's port is {trunk.port_id}, its trunk {trunk.id} with {len(trunk.sub_ports)} sub-ports"
+                )
+            case SharedMacBinding() as binding:
+                port = await binding.port()
+                return (
+                    f"this node's port is {port.id} on network {port.network_id}, where containers will be;"
+                    f" it has {len(port.address_pairs)} address pairs, of which Neutron's default allows 10"
+                )
+            case _:
+                return ""
+
+
+async def _devices(settings: Settings, environ: Mapping[str, str]) -> str:
+    async with _neutron(settings, environ) as neutron:
+        dataplane = make_mode(settings, neutron, SystemClock()).dataplane
+        try:
+            if isinstance(dataplane, NicDataplane):
+                await dataplane.check()
+            view = await dataplane.view()
+        finally:
+            await dataplane.close()
+    return f"host {settings.agent.host or view.host}, {view.datapath} devices over {view.bridge}"
+
+
+def _neutron(settings: Settings, environ: Mapping[str, str]) -> NeutronService:
+    config = find_cloud(settings.cloud.name, environ=environ)
+    return NeutronService(config, connect_timeout=settings.cloud.connect_timeout, total_timeout=settings.cloud.timeout)
 
 
 async def _kernel() -> str:

@@ -69,7 +69,7 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         hints = Hints(settings.routed.port)
         name = settings.agent.host or socket.gethostname()
         networks = Networks(node, reconciler, dataplane, NftGuard(), name=name, tell=hints.tell)
-        pools = AddressPools(node, nothing_to_adopt)
+        pools = AddressPools(node, nothing_to_adopt, on_no_range)
         addresses, endpoints = Addresses(networks, pools), Endpoints(networks, dataplane)
         keeper = NetworkKeeper(networks, addresses, random=random)
         await stack.enter_async_context(hints.listen(keeper.look))
@@ -96,6 +96,11 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
 async def nothing_to_adopt(_reference: NetworkReference, _cidr: IPNetwork | None) -> Network | None:
     """Find no network: which one has a range, and whether one may be named, is known where it is joined."""
     return None
+
+
+async def on_no_range(_cidr: IPNetwork) -> bool:
+    """Say that the NIC is on no range that Docker has not named: it names them all."""
+    return False
 
 
 async def nothing_to_prepare() -> None:

@@ -23,12 +23,13 @@ class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The agent itself. host: this host's name in Neutron; empty: what Open vSwitch says.
+    """The agent itself. host: this host's name in Neutron; empty: what Open vSwitch says, or the host's own.
 
-    mode: `ovs` on a host with OVN's switch, for Docker; `routed` on a Nova instance, for flannel.
+    mode: `ovs` on a host with OVN's switch, for Docker; on a Nova instance `routed`, for flannel, and for Docker
+    `trunk` (a sub-port for each container) or `ipvlan` (address pairs); `macvlan` is refused, and says why.
     """
 
-    mode: Literal["ovs", "routed"] = "ovs"
+    mode: Literal["ovs", "routed", "trunk", "ipvlan", "macvlan"] = "ovs"
     socket: str = "/run/docker/plugins/fairlead.sock"
     state_dir: str = "/var/lib/fairlead"
     host: str = ""

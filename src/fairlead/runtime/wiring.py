@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from fairlead.adapters.dataplane.ovs import OvsDataplane
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
@@ -22,6 +21,7 @@ from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.runtime.clock import SystemClock
 from fairlead.runtime.logs import current_request_id, new_request_id
 from fairlead.runtime.metrics import Metrics
+from fairlead.runtime.modes import make_mode
 from fairlead.runtime.settings import Settings
 from fairlead.runtime.tally import Tally
 
@@ -66,15 +66,12 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
             create_patience=settings.cloud.create_patience,
         )
         await stack.enter_async_context(neutron)
-        dataplane = OvsDataplane(
-            ovsdb=settings.ovs.db,
-            bridge=settings.ovs.bridge,
-            timeout=settings.ovs.timeout,
-            wiring_timeout=settings.ovs.wiring_timeout,
-            on_step=lambda step: metrics.dataplane_step(step.name, step.seconds, step.count),
+        clock = SystemClock()
+        mode = make_mode(
+            settings, neutron, clock, lambda step: metrics.dataplane_step(step.name, step.seconds, step.count)
         )
-        stack.push_async_callback(dataplane.close)
-        node = Node(neutron, dataplane, store, ledger, SystemClock(), settings.agent.host)
+        stack.push_async_callback(mode.dataplane.close)
+        node = Node(neutron, mode.dataplane, store, ledger, clock, settings.agent.host, mode.binding)
         engine = Engine.over(node, PoolLimits(**msgspec.structs.asdict(settings.pool)))
         network = NetworkDriver(engine.memberships, engine.endpoints)
         ipam = IpamDriver(engine.pools, engine.allocations)

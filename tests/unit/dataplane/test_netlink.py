@@ -144,3 +144,30 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 def message(kind: int, body: bytes, *, flags: int = 0) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body
+
+
+@pytest.mark.skipif(struct.pack("=H", 1) != b"\1\0", reason="the bytes are those of a little-endian host")
+def test_a_vlan_device_is_written_as_the_kernel_reads_it() -> None:
+    new = netlink.new_over("vlan", "flc1", 7, mac="FA:16:3e:00:00:01", mtu=1442, data=netlink.vlan_settings(101))
+    assert new.body == bytes.fromhex(
+        "00000000 00000000 00000000 00000000"
+        "0900 0300 666c633100 000000 0800 0500 07000000"  # IFLA_IFNAME, IFLA_LINK
+        "0a00 0100 fa163e000001 0000 0800 0400 a2050000"  # IFLA_ADDRESS, IFLA_MTU
+        "1c00 1200 0900 0100 766c616e00 000000"  # IFLA_LINKINFO, IFLA_INFO_KIND
+        "0c00 0200 0600 0100 6500 0000"  # IFLA_INFO_DATA, IFLA_VLAN_ID
+    )
+    answer = struct.pack("=IHHII", 16 + len(new.body), 16, 0, 1, 0) + new.body
+    (reply,) = netlink.decode(answer)
+    assert reply.link
+    assert (reply.link.kind, reply.link.peer, reply.link.vlan) == ("vlan", 7, 101)
+
+
+def test_an_ipvlan_device_says_its_mode_and_no_mac() -> None:
+    new = netlink.new_over("ipvlan", "flc1", 7, data=netlink.ipvlan_settings())
+    assert new.body.endswith(bytes.fromhex("0b00 0100 6970766c616e00 00 0c00 0200 0600 0100 0000 0000"))
+
+
+@pytest.mark.parametrize("kind", ["vlan", "ipvlan"])
+def test_asking_for_a_kind_makes_nothing(kind: str) -> None:
+    (answer,) = netlink.exchange([netlink.new_over(kind, "", 0)])
+    assert answer.error

@@ -1,6 +1,6 @@
 """What dockerd does, as far as a driver sees it: the RPCs of each command, in its order."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
+from fairlead.engine.binding import Binding, OnChassis
 from fairlead.engine.engine import Engine
 from fairlead.engine.ledger import Ledger
 from fairlead.engine.node import Node
@@ -247,11 +248,22 @@ class Dockerd:
         return {one.id for one in self.dataplane.attachments.values() if one.sandbox_device == device}
 
 
+Bind = Callable[[NeutronService, HandClock], Binding]
+
+
 class Host(Dockerd):
     """A host with an agent and a dockerd. `restart` gives it a new agent on the same file."""
 
-    def __init__(self, name: str, config: CloudConfig, directory: Path, limits: PoolLimits = NO_POOL) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: CloudConfig,
+        directory: Path,
+        limits: PoolLimits = NO_POOL,
+        bind: Bind = lambda _neutron, _clock: OnChassis(),
+    ) -> None:
         self.name = name
+        self.bind = bind
         self.limits = limits
         self.config = config
         self.directory = directory
@@ -266,7 +278,8 @@ class Host(Dockerd):
         neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )
-        self.node = Node(neutron, self.dataplane, self.store, Ledger(self.store), self.clock)
+        binding = self.bind(neutron, self.clock)
+        self.node = Node(neutron, self.dataplane, self.store, Ledger(self.store), self.clock, binding=binding)
         self.engine = Engine.over(self.node, self.limits, random=lambda: 0.5)
         network = NetworkDriver(self.engine.memberships, self.engine.endpoints)
         app = make_app(

@@ -31,7 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(environment.name)
 
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(module, "missing_packages", tuple)
+    monkeypatch.setattr(module, "missing_packages", lambda machines: ())
     monkeypatch.setattr(module, "is_complete", lambda environment: environment.name in made)
     monkeypatch.setattr(module, "make_environment", make)
     return made

@@ -143,7 +143,7 @@ async def test_a_nic_knows_its_networks_mtu_and_gateways(world: World) -> None:
 
 
 async def test_a_nic_is_plugged_as_nova_does(world: World) -> None:
-    nic = Nic("0a1b2c3d-4e5f-6071", "dev", "fa:16:3e:00:00:01", 1442, ())
+    nic = Nic("0a1b2c3d-4e5f-6071", "dev", "fa:16:3e:00:00:01", 1442, (), ())
     script = plug(nic, 77, offload=False)
     assert "ip link add tap0a1b2c3d-4e mtu 1442 type veth" in script
     assert "peer name eth0 address fa:16:3e:00:00:01 mtu 1442 netns 77" in script
@@ -155,7 +155,7 @@ async def test_a_nic_is_plugged_as_nova_does(world: World) -> None:
 
 async def test_an_instance_gets_the_addresses_of_its_port_and_a_default_route_of_each_family(world: World) -> None:
     nic = (await make(world.cloud))[0]
-    lines = configure(nic, SPEC.placements[0], offload=True).splitlines()
+    lines = configure(nic, offload=True).splitlines()
     assert lines == [
         "set -e",
         "ip link set eth0 up",

@@ -28,7 +28,7 @@ from fairlead.model.errors import Conflict
 from fairlead.model.network import FixedIP, IPAddress, IPNetwork, NewPort, Port
 from fairlead.ports.guard import GuardedNetwork
 from fairlead.ports.routing import Nic
-from fairlead.runtime.routed import nothing_to_adopt, nothing_to_prepare
+from fairlead.runtime.routed import nothing_to_adopt, nothing_to_prepare, on_no_range
 from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard
 
 RANGE, RANGE6 = "10.100.0.0/16", "fd00:100::/48"
@@ -100,7 +100,7 @@ class Instance(Dockerd):
         self.networks = Networks(
             node, self.reconciler, self.dataplane, self.guard, name=f"i{self.number}", tell=self.told.extend
         )
-        pools = AddressPools(node, nothing_to_adopt)
+        pools = AddressPools(node, nothing_to_adopt, on_no_range)
         addresses, endpoints = Addresses(self.networks, pools), Endpoints(self.networks, self.dataplane)
         self.keeper = NetworkKeeper(self.networks, addresses, random=lambda: 0.5)
         docker = make_docker_app(

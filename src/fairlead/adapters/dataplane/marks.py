@@ -24,6 +24,14 @@ def alias(attachment_id: str) -> str:
     return _ALIAS + attachment_id
 
 
+def attachment_of_alias(alias: str) -> str:
+    """Return the id of the attachment whose mark an alias is, empty where it is none.
+
+    For devices that dockerd renames: theirs is no name that follows from the id.
+    """
+    return alias.removeprefix(_ALIAS) if alias.startswith(_ALIAS) else ""
+
+
 def attachment_of_device(name: str, alias: str) -> str | None:
     """Return the id of the attachment whose host's end this is, None where it is not Fairlead's."""
     return _agreed(name, alias.removeprefix(_ALIAS)) if alias.startswith(_ALIAS) else None

@@ -1,4 +1,4 @@
-"""rtnetlink for veth pairs: the messages, their coding and the exchange, and nothing of what they are for.
+"""rtnetlink for veth pairs and devices over a NIC: messages, their coding, the exchange, and not what they are for.
 
 The coding is our own, since Fairlead knows few messages and attributes: a library of the whole of rtnetlink costs
 14 MB in every agent, and the coding took longer than the kernel's work (ADR 2, ADR 5). Routes are in `netlink_routes`.
@@ -42,12 +42,15 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK = 1, 3, 4, 5
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 18, 20, 27, 29, 37
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
+_IFLA_VLAN_ID = 1
+_IFLA_IPVLAN_MODE, _IPVLAN_MODE_L2 = 1, 0
 
 _HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _DEVICE: Final = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
 _ATTRIBUTE: Final = struct.Struct("=HH")  # nlattr: length without padding, type
 _U32: Final = struct.Struct("=I")
 _S32: Final = struct.Struct("=i")
+_U16: Final = struct.Struct("=H")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class Link:
     """A network device as the kernel shows it.
 
     mtu in bytes. alias is empty where none is set. peer is the interface index of a veth's other end; peer_away says
-    that the other end is in another network namespace, where that index counts.
+    that the other end is in another network namespace, where that index counts. Of a device over a NIC these are the
+    NIC's. vlan: its id, of a device of the kind `vlan`, else 0.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Link:
     alias: str
     peer: int
     peer_away: bool
+    vlan: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,12 @@ def get_link_at(index: int) -> Message:
 
 def dump_veths() -> Message:
     """Ask for every veth of the namespace."""
-    return Message(_RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, _device() + _NO_STATISTICS + _info(_VETH))
+    return dump_links("veth")
+
+
+def dump_links(kind: str) -> Message:
+    """Ask for every device of a kind in the namespace."""
+    return Message(_RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, _device() + _NO_STATISTICS + _info(_kind(kind)))
 
 
 def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
@@ -129,6 +139,39 @@ def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
     other = attribute(_VETH_INFO_PEER, _device() + _text(_IFLA_IFNAME, peer) + mac + size)
     body = _device() + _text(_IFLA_IFNAME, name) + size + _info(_VETH + attribute(_IFLA_INFO_DATA, other))
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL, body)
+
+
+def new_over(kind: str, name: str, parent: int, *, mac: str = "", mtu: int = 0, data: bytes = b"") -> Message:
+    """Make a device of a kind over the one with the index parent, down. data: the kind's settings, as attributes.
+
+    mac empty, mtu 0 (bytes): the kernel's choice. Without a name and a parent nothing can be made: the answer is
+    EOPNOTSUPP where the kernel lacks the kind, and another error where it has it.
+    """
+    body = _device()
+    if name:
+        body += _text(_IFLA_IFNAME, name) + _number(_IFLA_LINK, parent)
+    if mac:
+        body += attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    if mtu:
+        body += _number(_IFLA_MTU, mtu)
+    body += _info(_kind(kind) + (attribute(_IFLA_INFO_DATA, data) if data else b""))
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL, body)
+
+
+def vlan_settings(vlan: int) -> bytes:
+    """Write what a device of the kind `vlan` needs: its id."""
+    return attribute(_IFLA_VLAN_ID, _U16.pack(vlan))
+
+
+def ipvlan_settings() -> bytes:
+    """Write what a device of the kind `ipvlan` needs: it is in mode L2, in which it answers ARP itself."""
+    return attribute(_IFLA_IPVLAN_MODE, _U16.pack(_IPVLAN_MODE_L2))
+
+
+def set_alias(name: str, alias: str) -> Message:
+    """Mark a device, and leave it as it is otherwise."""
+    body = _device() + _text(_IFLA_IFNAME, name) + _text(_IFLA_IFALIAS, alias)
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
 
 
 def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Message:
@@ -242,17 +285,26 @@ def read_attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
 def _link(body: bytes) -> Link:
     _, _, index, flags, _ = _DEVICE.unpack_from(body)
     found = read_attributes(body, _DEVICE.size)
+    info = read_attributes(found.get(_IFLA_LINKINFO, b""))
+    kind = _string(info, _IFLA_INFO_KIND)
     return Link(
         name=_string(found, _IFLA_IFNAME),
         index=index,
-        kind=_string(read_attributes(found.get(_IFLA_LINKINFO, b"")), _IFLA_INFO_KIND),
+        kind=kind,
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         mtu=_integer(found, _IFLA_MTU),
         up=bool(flags & _IFF_UP),
         alias=_string(found, _IFLA_IFALIAS),
         peer=_integer(found, _IFLA_LINK),
         peer_away=_IFLA_LINK_NETNSID in found,
+        vlan=_vlan(info) if kind == "vlan" else 0,
     )
+
+
+def _vlan(info: Mapping[int, bytes]) -> int:
+    settings = read_attributes(info.get(_IFLA_INFO_DATA, b""))
+    vlan: int = _U16.unpack_from(settings[_IFLA_VLAN_ID])[0] if _IFLA_VLAN_ID in settings else 0
+    return vlan
 
 
 def _refusal(kind: int, flags: int, body: bytes) -> tuple[int, str]:
@@ -302,5 +354,9 @@ def _aligned(length: int) -> int:
     return (length + 3) & ~3
 
 
-_VETH: Final = attribute(_IFLA_INFO_KIND, b"veth\0")
+def _kind(kind: str) -> bytes:
+    return attribute(_IFLA_INFO_KIND, kind.encode() + b"\0")
+
+
+_VETH: Final = _kind("veth")
 _NO_STATISTICS: Final = _number(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)

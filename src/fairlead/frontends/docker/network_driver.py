@@ -66,7 +66,7 @@ class NetworkDriver:
         if not addresses:
             raise InvalidInput("the endpoint has no address", remedy="make the network with --ipam-driver fairlead")
         mac = await self.endpoints.create(request.network_id, request.endpoint_id, addresses, interface.mac_address)
-        return {"Interface": {} if interface.mac_address else {"MacAddress": mac}}
+        return {"Interface": {} if interface.mac_address or not mac else {"MacAddress": mac}}
 
     async def endpoint_oper_info(self, request: wire.Endpoint) -> dict[str, Any]:
         """Say what it is, for `docker network inspect`'s readers."""

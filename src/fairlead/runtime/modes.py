@@ -1,0 +1,60 @@
+"""An attachment mode's two parts: the data plane, which makes devices, and the binding, which brings ports here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fairlead.adapters.dataplane.nic import IPVLAN, VLAN, Kind, NicDataplane
+from fairlead.adapters.dataplane.ovs import OvsDataplane, Step
+from fairlead.adapters.dataplane.routes import KernelRoutes
+from fairlead.engine.binding import Binding, OnChassis
+from fairlead.engine.shared_mac import SharedMacBinding
+from fairlead.engine.trunk import TrunkBinding
+from fairlead.model.errors import SettingsError
+from fairlead.ports.clock import Clock
+from fairlead.ports.network_service import NetworkService
+from fairlead.runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The parts of one mode. Close the data plane in the end."""
+
+    dataplane: OvsDataplane | NicDataplane
+    binding: Binding
+
+
+def make_mode(
+    settings: Settings,
+    network_service: NetworkService,
+    clock: Clock,
+    on_step: Callable[[Step], None] = lambda _step: None,
+) -> Mode:
+    """Make the parts of the mode that is set, for Docker's driver. Raises SettingsError for one that can't work."""
+    routing = KernelRoutes()
+
+    def over_nic(kind: Kind) -> NicDataplane:
+        def note(count: int, seconds: float) -> None:
+            on_step(Step("netlink", seconds, count))
+
+        return NicDataplane(kind, routing, on_exchange=note)
+
+    match settings.agent.mode:
+        case "trunk":
+            return Mode(over_nic(VLAN), TrunkBinding(network_service, routing, clock))
+        case "ipvlan":
+            return Mode(over_nic(IPVLAN), SharedMacBinding(network_service, routing))
+        case "macvlan":
+            raise SettingsError(
+                "mode macvlan can't work: Neutron on OVN lets no MAC but its own through an instance's port",
+                remedy="set agent.mode to ipvlan, which shares that MAC, or to trunk",
+            )
+        case _:
+            ovs = settings.ovs
+            dataplane = OvsDataplane(
+                ovsdb=ovs.db,
+                bridge=ovs.bridge,
+                timeout=ovs.timeout,
+                wiring_timeout=ovs.wiring_timeout,
+                on_step=on_step,
+            )
+            return Mode(dataplane, OnChassis())
