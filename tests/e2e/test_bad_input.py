@@ -161,7 +161,9 @@ def test_a_wrong_password(lab: Any, h1: Docker) -> None:
 def test_the_check_is_content_with_a_lab(h1: Docker) -> None:
     command = [sys.executable, "-m", "fairlead", "agent", "--check"]
     lines = h1.host.run(command).stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["ok", what] for what in ("cloud", "switch", "kernel", "state")]
-    assert "may not bind ports, which OVN does not need" in lines[0]
+    assert [line.split()[:2] for line in lines] == [
+        ["ok", what] for what in ("mode", "cloud", "switch", "kernel", "state")
+    ]
+    assert "may not bind ports, which OVN does not need" in lines[1]
     findings = json.loads(h1.host.run([*command, "--json"]).stdout)
     assert [(one["what"], one["ok"]) for one in findings] == [(line.split()[1], True) for line in lines]

@@ -35,7 +35,10 @@ class Node:
         self.instance = instance
         self.docker = Docker(instance.host)
         self.agent = Daemon(
-            instance.host, (str(PYTHON), "-m", "fairlead", "agent"), logs / f"{instance.host.name}-routed.log"
+            instance.host,
+            (str(PYTHON), "-m", "fairlead", "agent"),
+            logs / f"{instance.host.name}-routed.log",
+            {"FAIRLEAD_AGENT_MODE": "auto"},
         )
 
     def start(self) -> None:
@@ -217,6 +220,15 @@ def test_twenty_containers_at_once_on_two_nodes_all_start_and_talk(nodes: dict[s
     for one in running:
         for first_one in first.values():
             assert first_one.pings(one.address, count=1), (first_one.name, one.name)
+
+
+def test_auto_is_routed_on_an_instance_without_a_trunk_and_says_why(agents: dict[str, Node]) -> None:
+    node = agents["i1"]
+    check = [str(PYTHON.with_name("fairlead")), "agent", "--check"]
+    said = node.instance.host.run(check, env={"FAIRLEAD_AGENT_MODE": "auto"}, check=False).stdout
+    assert re.search(r"ok +mode +routed: it was chosen at an earlier start", said)
+    log = node.agent.log.read_text()
+    assert f"this node's port {node.instance.port} has no trunk" in log
 
 
 def test_a_killed_agent_leaves_containers_talking_and_a_new_one_goes_on(nodes: dict[str, Node]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import structlog
@@ -15,7 +15,8 @@ from fairlead.engine.keeper import Keeper
 from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.engine.sweep import Sweep
-from fairlead.model.errors import FairleadError
+from fairlead.model.errors import FairleadError, SettingsError, StoreError
+from fairlead.runtime.auto import remember, settle_mode
 from fairlead.runtime.logs import configure_logs, new_request_id
 from fairlead.runtime.memory import share_one_arena
 from fairlead.runtime.routed import RoutedAgent, wire_routed
@@ -29,6 +30,10 @@ SWEEP_EVERY = 15.0
 """Seconds between two sweeps."""
 
 
+SETTLE_EVERY = 3.0
+"""Seconds between two attempts to find out what the node is."""
+
+
 async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     """Serve until SIGTERM or SIGINT. Raises SettingsError, StoreError."""
     share_one_arena()
@@ -37,6 +42,10 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    settled = await _settle(settings, environ, stop)
+    if settled is None:
+        return
+    settings = settled
     if settings.agent.mode == "routed":
         async with wire_routed(settings, environ) as routed:
             doors = {settings.flannel.socket: routed.flannel, settings.agent.socket: routed.docker}
@@ -44,6 +53,25 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     else:
         async with wire_agent(settings, environ) as agent:
             await _serve({settings.agent.socket: agent.app}, [_introduce(agent), _work_behind(agent.engine)], stop)
+
+
+async def _settle(settings: Settings, environ: Mapping[str, str], stop: asyncio.Event) -> Settings | None:
+    """Find out the mode, however long that takes; None where the agent is told to stop before."""
+    while not stop.is_set():
+        try:
+            settled, choice = await settle_mode(settings, environ)
+        except (SettingsError, StoreError):
+            raise
+        except FairleadError as error:
+            log.warning("the mode is not known yet", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), SETTLE_EVERY)
+            continue
+        if settings.agent.mode == "auto":
+            remember(settings, choice)
+        log.info("mode", mode=choice.mode, why=choice.why)
+        return settled
+    return None
 
 
 async def _serve(

@@ -14,6 +14,7 @@ from fairlead.engine.routed.node import find_own_port
 from fairlead.engine.shared_mac import SharedMacBinding
 from fairlead.engine.trunk import TrunkBinding
 from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied
+from fairlead.runtime.auto import settle_mode
 from fairlead.runtime.clock import SystemClock
 from fairlead.runtime.modes import make_mode
 from fairlead.runtime.settings import Settings
@@ -33,8 +34,19 @@ class Finding:
 
 
 async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Look at Keystone, Neutron, the switch or (on an instance) the node's port, and the kernel, each for itself."""
+    """Look at Keystone, Neutron, the switch or (on an instance) the node's port, and the kernel, each for itself.
+
+    Where the mode is `auto`, what it comes to is found out first; nothing is remembered of it.
+    """
+    mode: list[Finding] = []
+    if settings.agent.mode == "auto":
+        try:
+            settings, choice = await settle_mode(settings, environ)
+            mode = [Finding("mode", ok=True, text=f"{choice.mode}: {choice.why}")]
+        except FairleadError as error:
+            mode = [Finding("mode", ok=False, text=error.message, remedy=error.remedy)]
     return [
+        *mode,
         await _finding("cloud", lambda: _cloud(settings, environ)),
         *[await _finding(what, look) for what, look in _of_mode(settings, environ)],
         await _finding("kernel", _kernel),
@@ -45,6 +57,8 @@ async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]
 def _of_mode(settings: Settings, environ: Mapping[str, str]) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
     """What the mode needs beside."""
     match settings.agent.mode:
+        case "auto":
+            return []
         case "ovs":
             return [("switch", lambda: _switch(settings))]
         case "routed":

@@ -29,7 +29,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `trunk` (a sub-port for each container) or `ipvlan` (address pairs); `macvlan` is refused, and says why.
     """
 
-    mode: Literal["ovs", "routed", "trunk", "ipvlan", "macvlan"] = "ovs"
+    mode: Literal["auto", "ovs", "routed", "trunk", "ipvlan", "macvlan"] = "auto"
     socket: str = "/run/docker/plugins/fairlead.sock"
     state_dir: str = "/var/lib/fairlead"
     host: str = ""
@@ -86,6 +86,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flannel: FlannelSettings = FlannelSettings()
     routed: RoutedSettings = RoutedSettings()
     log: LogSettings = LogSettings()
+
+
+def with_mode(settings: Settings, mode: str) -> Settings:
+    """Return the settings with another mode."""
+    agent = msgspec.convert({**msgspec.structs.asdict(settings.agent), "mode": mode}, AgentSettings)
+    return msgspec.structs.replace(settings, agent=agent)
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:

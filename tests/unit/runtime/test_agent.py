@@ -21,7 +21,7 @@ from fairlead.runtime.wiring import STORE, wire_agent
 def settings(tmp_path: Path, cloud: str = "demo") -> Settings:
     return Settings(
         cloud=CloudSettings(name=cloud, connect_timeout=1.0, timeout=2.0),
-        agent=AgentSettings(socket=str(tmp_path / "fairlead.sock"), state_dir=str(tmp_path / "state")),
+        agent=AgentSettings(mode="ovs", socket=str(tmp_path / "fairlead.sock"), state_dir=str(tmp_path / "state")),
         ovs=OvsSettings(db=f"unix:{tmp_path}/no-such.sock", timeout=0.3),
     )
 
