@@ -88,8 +88,7 @@ class Memberships:
             record = self.find(engine_network)
             if record is None or record.step is Step.LEAVING:
                 return
-            if self.node.ledger.count(engine_network, Use.ATTACHED):
-                raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+            await self._refuse_in_use(engine_network)
             record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
             self.node.store.put(record)
             free_pools(self.node.store, record.id)
@@ -98,6 +97,13 @@ class Memberships:
                     await self._finish(record)
             except (TimeoutError, FairleadError) as error:
                 log.warning("will leave a network later", network=engine_network, error=str(error) or "it takes long")
+
+    async def _refuse_in_use(self, engine_network: str) -> None:
+        """Refuse while containers have devices; of one that went while the agent was away nobody has told."""
+        attached = self.node.ledger.in_use(engine_network, Use.ATTACHED)
+        away = {one.port_id for one in await self.node.dataplane.plugged() if one.away} if attached else set()
+        if any(allocation.id in away for allocation in attached):
+            raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
 
     async def _finish(self, record: JoinedNetwork) -> None:
         """Delete the host's ports in a network, and leave it; not while more ports are being made.

@@ -134,3 +134,15 @@ async def test_security_groups_are_found_by_name(cloud: FakeCloud, h1: Host) -> 
     with pytest.raises(DriverError, match="no security groups are named 'nosuch'"):
         await h1.network_create("10.21.0.0/24", options={"neutron.security_groups": "default, nosuch"})
     assert len(cloud.store.resources["networks"]) == 1
+
+
+async def test_a_network_is_left_though_nobody_told_of_a_containers_end(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    await h1.run(network)
+    with pytest.raises(DriverError, match="has endpoints"):
+        await h1.network_rm(network)
+    h1.dataplane.away.clear()  # its namespace is gone, and dockerd's word of it came while no agent was there
+    await h1.network_rm(network)
+    assert h1.dataplane.attachments == {}
+    assert names(cloud) == []
+    assert not cloud.store.resources["ports"]
