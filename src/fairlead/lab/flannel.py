@@ -255,11 +255,6 @@ class Flanneld:
         """End it. Its lease lives on in etcd, and what it wrote down until the `with` block ends."""
         self.daemon.stop(kill=kill)
 
-    def subnet_env(self) -> dict[str, str]:
-        """What it wrote down for the CNI plugin and for Docker, such as FLANNEL_SUBNET and FLANNEL_MTU."""
-        lines = self._host.path(SUBNET_FILE).read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
     def _written(self) -> tuple[int, int] | None:
         # It is written aside and renamed, so a new one is another file.
         try:
@@ -267,6 +262,12 @@ class Flanneld:
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns
+
+
+def subnet_env(host: Host) -> dict[str, str]:
+    """What flanneld wrote down on a host for the CNI plugin and for Docker, such as FLANNEL_SUBNET and FLANNEL_MTU."""
+    lines = host.path(SUBNET_FILE).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
