@@ -39,17 +39,22 @@ def join(instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd) -> Itera
     attach: gives the node its end in flannel's network, a pod unless told otherwise. flags: of flanneld's.
     """
     logs, nodes = instance_lab.paths.log, ExitStack()
+    agents: dict[str, Daemon] = {}
 
-    def join(name: str, *flags: str, attach: Callable[[Host], AbstractContextManager[End]] = pod_on) -> Node:
-        instance = instances[name]
-        host = instance.host
+    def run_agent(name: str) -> Daemon:
+        host = instances[name].host
         daemon = Daemon(host, (str(PYTHON), "-m", "fairlead", "agent"), logs / f"{name}-agent.log")
         nodes.callback(clean, host, NETWORK, NETWORK6)
         nodes.callback(daemon.stop)
         start_agent(daemon)
-        nodes.callback(leave, instance, daemon)
+        nodes.callback(leave, instances[name], daemon)
+        return daemon
+
+    def join(name: str, *flags: str, attach: Callable[[Host], AbstractContextManager[End]] = pod_on) -> Node:
+        host = instances[name].host
+        agents[name] = agents.get(name) or run_agent(name)
         flanneld = nodes.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0", flags=flags))
-        return Node(instance, daemon, flanneld, nodes.enter_context(attach(host)))
+        return Node(instances[name], agents[name], flanneld, nodes.enter_context(attach(host)))
 
     def leave(instance: Instance, daemon: Daemon) -> None:
         start_agent(daemon)

@@ -158,6 +158,19 @@ async def test_commands_are_taken_down_while_neutron_is_away_and_carried_out_lat
     assert (await one.command("status"))["trouble"] == {}
 
 
+async def test_flanneld_may_start_anew_while_neutron_is_away_where_the_node_is_known(
+    cloud: FakeCloud, launch: Launch
+) -> None:
+    one, new = await launch(1), await launch(2)
+    await one.join()
+    await settle(one)
+    await cloud.stop()
+    assert (await one.command("pre-startup"))["data"] == one.data
+    await one.join()
+    with pytest.raises(CommandError, match="be reached"):
+        await new.join()
+
+
 async def test_a_foreign_route_is_told_of_and_left(launch: Launch) -> None:
     one, two = await launch(1), await launch(2)
     one.kernel.foreign.add(ip_network(two.subnet))
