@@ -112,7 +112,7 @@ def _pods(lab: Lab, path: str, undo: ExitStack) -> list[Pod]:
     for host in lab.instances:
         undo.callback(host.run, ["ip", "link", "delete", "flannel.1"], check=False)
         undo.callback(clean, host, NETWORKS[path])
-        undo.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0"))
+        undo.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0", flags=["-ip-masq"]))
         found.append(undo.enter_context(pod(host, f"bench-{path}", PROGRAMS)))
     return found
 

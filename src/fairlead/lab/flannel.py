@@ -223,7 +223,15 @@ class Flanneld:
     """flanneld on a host, with its lease in etcd; `fairlead` is found on its PATH."""
 
     def __init__(
-        self, host: Host, etcd_url: str, programs: Path, logs: Path, *, interface: str, flags: Sequence[str] = ()
+        self,
+        host: Host,
+        etcd_url: str,
+        programs: Path,
+        logs: Path,
+        *,
+        interface: str,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._host = host
         argv = (
@@ -234,7 +242,8 @@ class Flanneld:
             *flags,
         )
         path = f"{Path(sys.executable).parent}:{host.environment()['PATH']}"
-        self.daemon = Daemon(host, argv, logs / f"{host.name}-flanneld.log", {"PATH": path})
+        variables = {"PATH": path, **(environment or {})}
+        self.daemon = Daemon(host, argv, logs / f"{host.name}-flanneld.log", variables)
 
     def __enter__(self) -> Self:
         self.start()

@@ -36,7 +36,9 @@ def etcd(instance_lab: Lab) -> Iterator[Etcd]:
 def join(instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd) -> Iterator[Callable[..., Node]]:
     """Make an instance a node; in the end each node leaves, and nothing may be left in Neutron or in its kernel.
 
-    attach: gives the node its end in flannel's network, a pod unless told otherwise. flags: of flanneld's.
+    attach: gives the node its end in flannel's network, a pod unless told otherwise. As in flannel's own manifest,
+    flanneld masquerades what leaves the network; else CNI's plugin would, also between nodes. flanneld: makes the
+    node's, unless it is the one with etcd.
     """
     logs, nodes = instance_lab.paths.log, ExitStack()
     agents: dict[str, Daemon] = {}
@@ -50,11 +52,19 @@ def join(instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd) -> Itera
         nodes.callback(leave, instances[name], daemon)
         return daemon
 
-    def join(name: str, *flags: str, attach: Callable[[Host], AbstractContextManager[End]] = pod_on) -> Node:
+    def with_etcd(host: Host) -> Flanneld:
+        return Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0", flags=["-ip-masq"])
+
+    def join(
+        name: str,
+        *,
+        flanneld: Callable[[Host], Flanneld] = with_etcd,
+        attach: Callable[[Host], AbstractContextManager[End]] = pod_on,
+    ) -> Node:
         host = instances[name].host
         agents[name] = agents.get(name) or run_agent(name)
-        flanneld = nodes.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0", flags=flags))
-        return Node(instances[name], agents[name], flanneld, nodes.enter_context(attach(host)))
+        started = nodes.enter_context(flanneld(host))
+        return Node(instances[name], agents[name], started, nodes.enter_context(attach(host)))
 
     def leave(instance: Instance, daemon: Daemon) -> None:
         start_agent(daemon)

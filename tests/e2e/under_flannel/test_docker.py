@@ -55,7 +55,7 @@ def test_containers_on_docker0_of_nodes_on_one_subnet_and_two_see_each_others_ow
     instance_lab: Lab, instances: dict[str, Instance], etcd: Etcd, join: Callable[..., Node]
 ) -> None:
     configure(instances["i1"], etcd, "--ipv6-network", NETWORK6)
-    nodes = [join(name, "-ip-masq", attach=lambda host: container_on(instance_lab, host)) for name in instances]
+    nodes = [join(name, attach=lambda host: container_on(instance_lab, host)) for name in instances]
     for one, other in permutations(nodes, 2):
         for version in (4, 6):
             assert eventually(lambda o=one, t=other, v=version: o.pings(t, version=v), seconds=60)

@@ -9,7 +9,17 @@ import pytest
 from fairlead.lab.flannel import Etcd, subnet_env
 from tests.e2e.docker import eventually
 from tests.e2e.instance import Instance
-from tests.e2e.under_flannel.nodes import NETWORK6, REPAIRED, Node, configure, pairs, router, routes, start_agent
+from tests.e2e.under_flannel.nodes import (
+    NETWORK6,
+    REPAIRED,
+    Node,
+    configure,
+    pairs,
+    router,
+    routes,
+    source_seen,
+    start_agent,
+)
 
 pytestmark = pytest.mark.real
 
@@ -25,6 +35,8 @@ def test_pods_on_instances_of_one_subnet_and_of_two_reach_each_other(
     i2 = join("i2")
     assert eventually(lambda: all(one.pings(two) for one, two in permutations((i1, i2, i3), 2)), seconds=60)
     assert len(routes(instance_demo)) == 3
+    for one, two in permutations((i1, i2, i3), 2):
+        assert source_seen(two.end, one.end, two.end.address) == one.end.address
     for node in (i1, i2, i3):
         assert len(pairs(instance_demo, node.instance)) == 1
         assert node.status()["trouble"] == {}
@@ -35,6 +47,7 @@ def test_with_both_families(instances: dict[str, Instance], etcd: Etcd, join: Ca
     i1, i3 = join("i1"), join("i3")
     for version in (4, 6):
         assert eventually(lambda v=version: i1.pings(i3, version=v) and i3.pings(i1, version=v), seconds=60)
+    assert source_seen(i3.end, i1.end, i3.end.address6) == i1.end.address6
 
 
 def test_changes_are_repaired_a_kill_harms_nothing_and_a_dead_node_is_cleaned_up(

@@ -1,11 +1,13 @@
 """Leases come and go, somebody changes things, Neutron fails: what ports, router and kernels have then."""
 
 import asyncio
+import shutil
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import pytest
 
+from fairlead.adapters.neutron import NeutronService
 from fairlead.engine.names import OWNED
 from fairlead.engine.routed.reconcile import DOUBT, LAST_RITES
 from fairlead.fakes import FakeCloud, Fault
@@ -112,6 +114,30 @@ async def test_a_replaced_node_with_another_address_takes_the_route_over_and_no_
     assert (far.subnet, new.address) in await site.routes()
     assert (far.subnet, far.address) not in await site.routes()
     assert await new.pairs() == {far.subnet}
+
+
+async def test_a_replaced_node_with_the_same_address_and_subnet_takes_its_place(site: Site, launch: Launch) -> None:
+    one, far, old = await launch(1), await launch(2, network=1), await launch(3)
+    await one.join()
+    await far.join(one)
+    await old.join(one, far)
+    await settle(one, far, old)
+    await old.stop()
+    shutil.rmtree(old.folder / "i3")
+    async with NeutronService(site.cloud.credentials("admin")) as nova:
+        await nova.delete_port(old.port.id)
+    new = await launch(3)
+    assert (new.address, new.port.id != old.port.id) == (old.address, True)
+    # Its lease is the old one's, by its address: nobody is told that one ended.
+    await new.join(one, far)
+    await settle(one, far, new, seconds=LAST_RITES)
+    assert await new.pairs() == {new.subnet}
+    assert await site.routes() == {(node.subnet, node.address) for node in (one, far, new)}
+    assert one.routes() == {new.subnet: new.address}
+    for node in (one, far):
+        status = await node.command("status")
+        assert status["trouble"] == {}
+        assert new.port.id in {lease["port"] for lease in status["leases"]}
 
 
 async def test_a_node_that_gets_another_subnet_gives_the_first_up(launch: Launch) -> None:
