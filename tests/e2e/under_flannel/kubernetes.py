@@ -47,11 +47,17 @@ class Kubernetes:
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def add_node(self, name: str, *parts: str) -> None:
-        """Make a node as a kubelet does, with the parts of the range that the controller manager gives it."""
-        spec = {"podCIDR": parts[0], "podCIDRs": list(parts)}
-        self.ask(
-            "POST", "/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": name}, "spec": spec}
-        )
+        """Make a node as kubelet and controller manager do, with its parts of the range.
+
+        flanneld 0.28.9 ends in a panic where a node has no annotations, and each real one has this.
+        """
+        node = {
+            "kind": "Node",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "annotations": {"node.alpha.kubernetes.io/ttl": "0"}},
+            "spec": {"podCIDR": parts[0], "podCIDRs": list(parts)},
+        }
+        self.ask("POST", "/api/v1/nodes", node)
 
     def delete_node(self, name: str) -> None:
         self.ask("DELETE", f"/api/v1/nodes/{name}")

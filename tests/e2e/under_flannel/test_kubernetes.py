@@ -62,7 +62,7 @@ def test_the_printed_configmap_and_node_objects_are_all_that_flanneld_needs(
         assert pairs(instance_demo, instances[name]) == set(parts)
         told = cluster.annotations(name)
         assert told["backend-type"] == "extension"
-        assert json.loads(told["backend-data"]) == instances[name].port
+        assert json.loads(json.loads(told["backend-data"])) == {"port": instances[name].port}
 
     i3.agent.stop()
     i3.flanneld.stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, ip_interface
 from itertools import count
 from random import Random
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from fairlead.engine.routed.leases import Leases
 from fairlead.engine.routed.node import RoutedNode
@@ -27,6 +27,8 @@ from fairlead.model.network import (
 )
 from fairlead.ports.routing import Nic
 from tests.unit.routed.nodes import Kernel
+
+T = TypeVar("T")
 
 RANGE = IPv4Network("10.100.0.0/16")
 
@@ -123,7 +125,7 @@ class Neutron:
             self.lost += self.switch != self.routes
             return self._router()
 
-    async def _work(self, what: str, act: Callable[[], Any]) -> Any:
+    async def _work(self, what: str, act: Callable[[], T]) -> T:
         self.calls[what] += 1
         async with self._free:
             await asyncio.sleep(self._seconds(what))
