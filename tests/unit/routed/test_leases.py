@@ -320,6 +320,29 @@ async def test_a_lease_that_ended_while_flannel_was_away_is_found_out(launch: La
     assert await two.pairs() == {two.subnet}
 
 
+async def test_what_a_join_asks_of_neutron_is_counted(site: Site, launch: Launch) -> None:
+    one, two, far = await launch(1), await launch(2), await launch(3, network=1)
+    await one.join()
+    await settle(one)
+
+    async def asked(node: Instance, *, seconds: float = 0.0) -> list[str]:
+        site.cloud.calls.clear()
+        if not seconds:
+            await node.join()
+        await node.behind(seconds)
+        calls = [(call.method, call.path.split("/")) for call in site.cloud.calls]
+        return [f"{method} {path[-1] if len(path) > 3 else path[1]}" for method, path in calls]
+
+    # Which port it is (flanneld's question, and the reconciler's), the port, the group; then groups and pairs.
+    joined = ["GET ports", "GET ports", "GET ports", "GET security-groups", "PUT ports", "PUT ports"]
+    assert await asked(two) == joined
+    await far.hear("subnet-add", one)
+    # The routers of its subnets, and once in an agent's life whether they take single routes.
+    routed = ["GET ports", "GET routers", "GET extensions", "PUT add_extraroutes"]
+    assert await asked(far) == [*joined, *routed]
+    assert await asked(far, seconds=5) == ["PUT add_extraroutes"]
+
+
 async def test_many_nodes_that_join_at_once_cost_neutron_a_few_requests_each_and_none_is_lost(
     site: Site, launch: Launch
 ) -> None:
