@@ -67,6 +67,16 @@ def instances(instance_lab: Lab, instance_demo: Any) -> dict[str, Instance]:
     return {host.name: Instance.of(host, instance_demo) for host in instance_lab.instances}
 
 
+@pytest.fixture
+def open_group(instance_demo: Any) -> Iterator[str]:
+    """A security group that lets everything in."""
+    group = instance_demo.create_security_group(name="open")
+    for ethertype in ("IPv4", "IPv6"):
+        instance_demo.create_security_group_rule(security_group_id=group.id, direction="ingress", ether_type=ethertype)
+    yield group.id
+    instance_demo.delete_security_group(group.id)
+
+
 @pytest.fixture(scope="session")
 def admin(lab: Lab) -> Iterator[Any]:
     with connected(lab, "admin") as connection:

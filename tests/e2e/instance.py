@@ -49,3 +49,16 @@ class Instance:
                 yield process
             finally:
                 process.kill()
+
+
+@contextmanager
+def changed(network: Any, port: str, **attributes: Any) -> Iterator[None]:
+    """Give a port other attributes for a while."""
+    before = network.get_port(port)
+    names = {"security_groups": "security_group_ids", "port_security_enabled": "is_port_security_enabled"}
+    old = {name: getattr(before, names.get(name, name)) for name in attributes}
+    network.update_port(port, **attributes)
+    try:
+        yield
+    finally:
+        network.update_port(port, **old)

@@ -2,15 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from fairlead.lab import Lab
 from tests.e2e.docker import DOCKER, eventually, tcp_works, udp_arrives
-from tests.e2e.instance import Instance
+from tests.e2e.instance import Instance, changed
 
 pytestmark = pytest.mark.real
 
@@ -81,29 +79,6 @@ def test_docker_runs_on_it_and_its_containers_get_out_by_dockers_own_bridge(inst
     assert "2 packets received" in instances["i1"].host.run(ping).stdout
     (version,) = instances["i3"].host.run([DOCKER, "info", "-f", "{{.Name}}"]).stdout.split()
     assert version == "i3"
-
-
-@contextmanager
-def changed(network: Any, port: str, **attributes: Any) -> Iterator[None]:
-    """Give a port other attributes for a while."""
-    before = network.get_port(port)
-    names = {"security_groups": "security_group_ids", "port_security_enabled": "is_port_security_enabled"}
-    old = {name: getattr(before, names.get(name, name)) for name in attributes}
-    network.update_port(port, **attributes)
-    try:
-        yield
-    finally:
-        network.update_port(port, **old)
-
-
-@pytest.fixture
-def open_group(instance_demo: Any) -> Iterator[str]:
-    """A security group that lets everything in."""
-    group = instance_demo.create_security_group(name="open")
-    for ethertype in ("IPv4", "IPv6"):
-        instance_demo.create_security_group_rule(security_group_id=group.id, direction="ingress", ether_type=ethertype)
-    yield group.id
-    instance_demo.delete_security_group(group.id)
 
 
 def arrived(source: Instance, target: Instance) -> set[str]:

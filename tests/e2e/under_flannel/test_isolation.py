@@ -12,8 +12,7 @@ from fairlead.lab.flannel import Etcd
 from fairlead.lab.host import Host
 from tests.e2e.conftest import connected
 from tests.e2e.docker import eventually
-from tests.e2e.instance import Instance
-from tests.e2e.test_instances import changed
+from tests.e2e.instance import Instance, changed
 from tests.e2e.under_flannel.nodes import (
     NETWORK,
     NETWORK6,
@@ -30,16 +29,6 @@ from tests.e2e.under_flannel.nodes import (
 pytestmark = pytest.mark.real
 
 STRANGER = "10.30.0.77"
-
-
-@pytest.fixture
-def open_group(instance_demo: Any) -> Iterator[str]:
-    """A security group that lets everything in, so that only port security stops a packet."""
-    group = instance_demo.create_security_group(name="open")
-    for ethertype in ("IPv4", "IPv6"):
-        instance_demo.create_security_group_rule(security_group_id=group.id, direction="ingress", ether_type=ethertype)
-    yield group.id
-    instance_demo.delete_security_group(group.id)
 
 
 def test_nothing_with_a_forged_source_gets_out_of_a_node(
