@@ -46,7 +46,9 @@ def container_on(lab: Lab, host: Host) -> Iterator[End]:
         docker.clear()
         host.run(["tee", SETTINGS], input=before)
         lab.stop("dockerd", host.name)
-        host.run(["ip", "link", "delete", "docker0"])  # which would keep its IPv6 address
+        # Docker would remember docker0's subnet, and the device its IPv6 address.
+        host.run(["rm", f"{json.loads(before)['data-root']}/network/files/local-kv.db"])
+        host.run(["ip", "link", "delete", "docker0"])
         lab.start("dockerd", host.name)
         host.run(["rm", OPTIONS])
 
