@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test flannel bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
@@ -34,6 +34,9 @@ test: check ## every tier, the real cloud included (root)
 
 flannel: ## real flanneld, CNI plugins and etcd in build/flannel/bin
 	@packaging/build-flannel
+
+kubernetes: ## a real kube-apiserver in build/kubernetes/bin (four minutes), for the tests of flannel's Kubernetes subnet manager
+	@packaging/build-kubernetes
 
 bench: bench-containers bench-dataplane bench-flannel bench-agent bench-scale ## all benchmarks, under 40 minutes (root); docs/benchmarks.md
 

@@ -60,7 +60,7 @@ def bars(panels: Sequence[Panel], file: Path, title: str, note: str = "") -> Pat
                     places, values, yerr=[[0.0] * len(rise), rise], fmt="none", ecolor="#444444", lw=0.8, capsize=2
                 )
         ax.set_xticks(range(len(panel.x)), [str(one) for one in panel.x])
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # the legend is above the bars
         _dress(ax, panel)
     return _save(figure, file)
 

@@ -10,23 +10,22 @@ Each round brings up a lab with two instances on one subnet for each MTU. In it 
   vxlan     pods of flannel's vxlan: wrapped once by flannel, once more by Neutron
   overlay   containers on Docker's overlay, wrapped twice as well
 
-iperf3 and the probe measure as in `dataplane`.
+How they are measured: see `paths`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.dataplane import DATAGRAM, MTUS, End, Sample, container, measure_path, prepare
+from benchmarks import paths
 from benchmarks.labs import docker, lab_for, remove_containers, swarm
-from benchmarks.machine import describe, machine
-from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, p99, ratio, say, table
+from benchmarks.paths import End, Run, container
+from benchmarks.report import Benchmark, Record, finish
 from fairlead.lab import Lab, LabSpec
 from fairlead.lab.flannel import Etcd, Flanneld, Pod, clean, pod
-from fairlead.lab.manifest import load
 from fairlead.lab.neutron import Neutron
 from fairlead.runtime.flannel_config import network_config
 
@@ -39,36 +38,19 @@ _PATIENCE = 60.0
 
 def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
     """Run everything, taking turns."""
-    prepare()
-    before = machine()
-    samples = {(path, mtu): Sample(path, mtu) for mtu in mtus for path in PATHS}
-    datapath = ""
-    for turn in range(rounds):
-        for mtu in mtus:
-            name = "bench" if mtu == mtus[0] else f"bench{mtu}"
-            with lab_for(LabSpec(name, hosts=2, mtu=mtu, instances=2)) as lab:
-                datapath = load(lab.paths).datapath
-                _allow_by_hand(lab, NETWORKS["host-gw"])
-                shift = turn % len(PATHS)
-                for path in (*PATHS[shift:], *PATHS[:shift]):
-                    with _ends(lab, path) as (client, server):
-                        measure_path(client, server, samples[path, mtu], seconds)
-                    say(f"round {turn + 1} of {rounds}, MTU {mtu}: {path}")
-    return {
-        "machine": before,
-        "datapath": datapath,
-        "rounds": rounds,
-        "seconds": seconds,
-        "mtus": list(mtus),
-        "samples": [asdict(sample) for sample in samples.values()],
-    }
+    run = Run(PATHS, rounds, seconds, mtus)
+    for turn, mtu, name in run.turns():
+        with lab_for(LabSpec(name, hosts=2, mtu=mtu, instances=2)) as lab:
+            _allow_by_hand(lab, NETWORKS["host-gw"])
+            run.measure(lab, turn, mtu, partial(_ends, lab))
+    return run.record()
 
 
 def _allow_by_hand(lab: Lab, network: str) -> None:
     """Do for host-gw what an operator would do: a pair on each node's port, and a rule in their group."""
     neutron = Neutron(lab.clouds_yaml)
     for port in neutron.all("ports", device_owner="compute:nova"):
-        neutron.put(f"/v2.0/ports/{port['id']}", {"port": {"allowed_address_pairs": [{"ip_address": network}]}})
+        neutron.put(f"ports/{port['id']}", {"port": {"allowed_address_pairs": [{"ip_address": network}]}})
     group = neutron.one("security_groups", name="default")
     neutron.add(
         "security_group_rules",
@@ -112,7 +94,7 @@ def _pods(lab: Lab, path: str, undo: ExitStack) -> list[Pod]:
     for host in lab.instances:
         undo.callback(host.run, ["ip", "link", "delete", "flannel.1"], check=False)
         undo.callback(clean, host, NETWORKS[path])
-        undo.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0"))
+        undo.enter_context(Flanneld(host, etcd.url, PROGRAMS, logs, interface="eth0", flags=["-ip-masq"]))
         found.append(undo.enter_context(pod(host, f"bench-{path}", PROGRAMS)))
     return found
 
@@ -126,61 +108,17 @@ def _until_reached(client: End, server: End) -> None:
 
 def render(record: Record) -> str:
     """Write one table: every path at every MTU, with ratios to the nodes themselves."""
-    samples = {(one["path"], one["mtu"]): one for one in record["samples"]}
-    columns = [
-        Column("underlay MTU"), Column("path", right=False), Column("MTU inside"), Column("TCP Mbit/s"),
-        Column("÷ node"), Column("answer p50 µs"), Column("÷ node"), Column("p99 µs"), Column("small datagrams/s"),
-        Column("÷ node"), Column("failed"),
-    ]  # fmt: skip
-    rows = []
-    for mtu in record["mtus"]:
-        node = samples["node", mtu]
-        for path in PATHS:
-            one = samples[path, mtu]
-            row = [str(mtu), path, str(one["inner"] or "-"), number(p50(one["tcp"]) / 1e6)]
-            row.append(number(ratio(p50(one["tcp"]), p50(node["tcp"])), 2))
-            row += [number(p50(one["latency"]) / 1e3), number(ratio(p50(one["latency"]), p50(node["latency"])), 2)]
-            row += [number(p99(one["latency"]) / 1e3), number(p50(one["datagrams"]))]
-            row += [number(ratio(p50(one["datagrams"]), p50(node["datagrams"])), 2), str(len(one["failures"]))]
-            rows.append(row)
-    failures = [
-        f"Failed: {one['path']} at {one['mtu']}: {said}" for one in samples.values() for said in one["failures"]
-    ]
-    where = "in user space" if record["datapath"] == "netdev" else "the kernel's"
-    how = f"{record['rounds']} rounds of {record['seconds']:g} s each; the switch is {where}"
-    return "\n\n".join([table(columns, rows), *failures, f"{how}. {describe(record['machine'])}."])
+    return paths.render(record, PATHS, ("node",))
 
 
 def draw(record: Record, folder: Path) -> list[Path]:
     """Draw a panel for each measurement."""
-    from benchmarks.charts import Panel, bars  # noqa: PLC0415  a table needs no matplotlib
-
-    samples = {(one["path"], one["mtu"]): one for one in record["samples"]}
-
-    def panel(title: str, unit: str, values: str, scale: float) -> Panel:
-        def of(statistic: Callable[..., float]) -> dict[str, list[float]]:
-            return {path: [statistic(samples[path, mtu][values]) / scale for mtu in record["mtus"]] for path in PATHS}
-
-        return Panel(title, unit, [f"underlay MTU {mtu}" for mtu in record["mtus"]], of(p50))
-
-    panels = [
-        panel("TCP, one stream", "Mbit/s", "tcp", 1e6),
-        panel("One byte there and back", "µs", "latency", 1e3),
-        panel(f"UDP datagrams of {DATAGRAM} bytes", "received a second", "datagrams", 1),
-    ]
-    where = "a switch in user space" if record["datapath"] == "netdev" else "the kernel's switch"
-    return [bars(panels, folder / "flannel.png", "Between two instances", f"p50; {where}: compare, don't quote")]
+    return paths.draw(record, PATHS, folder / "flannel.png", "Between two instances")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and draw."""
-    parser = options(__doc__)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement [3]")
-    parser.add_argument(
-        "--mtus", type=lambda text: [int(one) for one in text.split(",")], default=list(MTUS), help="[1500,9000]"
-    )
-    chosen = parser.parse_args(arguments)
+    chosen = paths.choices(__doc__).parse_args(arguments)
     finish(Benchmark("flannel", render, draw), chosen, lambda: measure(chosen.rounds, chosen.seconds, chosen.mtus))
 
 

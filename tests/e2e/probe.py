@@ -78,21 +78,30 @@ def frame(
     port: str,
     text: str = "forged",
 ) -> None:
+    packed = ipaddress.ip_address(source).packed, ipaddress.ip_address(destination).packed
     payload = text.encode()
-    udp = struct.pack("!HHHH", 4000, int(port), 8 + len(payload), 0) + payload
-    total = 20 + len(udp)
-    header = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, total, 1, 0, 64, socket.IPPROTO_UDP, 0,
-        ipaddress.IPv4Address(source).packed, ipaddress.IPv4Address(destination).packed,
-    )  # fmt: skip
-    words = sum(struct.unpack("!10H", header))
-    words = (words >> 16) + (words & 0xFFFF)
-    checksum = ~(words + (words >> 16)) & 0xFFFF
-    header = header[:10] + struct.pack("!H", checksum) + header[12:]
+    length = 8 + len(payload)
+    udp = struct.pack("!HHHH", 4000, int(port), length, 0) + payload
+    if family(source) is socket.AF_INET6:
+        pseudo = b"".join(packed) + struct.pack("!II", length, socket.IPPROTO_UDP)
+        udp = udp[:6] + checksum(pseudo + udp) + udp[8:]
+        kind, header = b"\x86\xdd", struct.pack("!IHBB", 6 << 28, length, socket.IPPROTO_UDP, 64) + b"".join(packed)
+    else:
+        fields = 0x45, 0, 20 + length, 1, 0, 64, socket.IPPROTO_UDP, 0, *packed
+        header = struct.pack("!BBHHHBBH4s4s", *fields)
+        kind, header = b"\x08\x00", header[:10] + checksum(header) + header[12:]
     ethernet = bytes.fromhex(destination_mac.replace(":", "")) + bytes.fromhex(source_mac.replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
         sender.bind((device, 0))
-        sender.send(ethernet + b"\x08\x00" + header + udp)
+        sender.send(ethernet + kind + header + udp)
+
+
+def checksum(data: bytes) -> bytes:
+    """The internet's (RFC 1071), of an even number of bytes."""
+    words = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while words >> 16:
+        words = (words >> 16) + (words & 0xFFFF)
+    return struct.pack("!H", ~words & 0xFFFF)
 
 
 if __name__ == "__main__":

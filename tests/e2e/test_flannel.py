@@ -15,7 +15,7 @@ import pytest
 
 from fairlead.lab import Lab
 from fairlead.lab.cgroups import members
-from fairlead.lab.flannel import Etcd, Flanneld, clean, pod
+from fairlead.lab.flannel import Etcd, Flanneld, clean, pod, subnet_env
 from fairlead.lab.host import Host
 from fairlead.lab.spec import underlay_address
 from fairlead.model.errors import LabError
@@ -142,14 +142,14 @@ def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: 
         pods = []
         for host in hosts:
             all_of_it.callback(clean, host, NETWORK, NETWORK6)
-            node = all_of_it.enter_context(
+            all_of_it.enter_context(
                 Flanneld(host, etcd.url, PROGRAMS, lab.paths.log, interface=underlay_device(host), flags=["-ip-masq"])
             )
             one = all_of_it.enter_context(pod(host, "web", PROGRAMS))
             lease = etcd.lease_of(underlay_address(host.name))
             assert (lease.backend_type, lease.backend_data) == ("host-gw", None)
-            assert node.subnet_env()["FLANNEL_NETWORK"] == NETWORK
-            assert IPv4Interface(node.subnet_env()["FLANNEL_SUBNET"]).network == lease.subnet
+            assert subnet_env(host)["FLANNEL_NETWORK"] == NETWORK
+            assert IPv4Interface(subnet_env(host)["FLANNEL_SUBNET"]).network == lease.subnet
             address, address6 = one.addresses
             assert address in lease.subnet
             assert lease.subnet6 is not None
@@ -165,7 +165,7 @@ def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: 
 INTERRUPTED = """
 import sys, time
 from fairlead.lab import Lab
-from fairlead.lab.flannel import Etcd, Flanneld, clean, pod
+from fairlead.lab.flannel import Etcd, Flanneld, clean, pod, subnet_env
 from tests.e2e.test_flannel import NETWORK, PROGRAMS, underlay_device
 
 lab = Lab.load(sys.argv[1])

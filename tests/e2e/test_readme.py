@@ -41,6 +41,21 @@ def test_every_command_of_the_readme_works(environment: dict[str, str]) -> None:
 
 def test_the_make_targets_it_names_are_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in ("demo", "test", "check", "bench"):
+    for target in ("demo", "demo-flannel", "test", "check", "bench"):
         assert f"make {target}" in (ROOT / "README.md").read_text()
         assert f"\n{target}:" in makefile
+
+
+@pytest.fixture
+def nothing_kept(environment: dict[str, str]) -> Iterator[None]:
+    yield
+    subprocess.run(["fairlead", "lab", "down", "--name", "demo-flannel"], env=environment, check=False)
+
+
+def test_the_flannel_demo_goes_to_its_end_and_draws_its_picture(nothing_kept: None) -> None:
+    done = subprocess.run(["make", "demo-flannel"], cwd=ROOT, text=True, capture_output=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 packets transmitted, 3 packets received" in done.stdout
+    assert "Every node has left; nothing of Fairlead's is in Neutron." in done.stdout
+    picture = [line.split("█")[0].strip() for line in done.stdout.splitlines() if "█" in line]
+    assert picture == ["instance to instance", "pods, Fairlead", "pods, VXLAN"]

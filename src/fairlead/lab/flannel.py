@@ -223,7 +223,15 @@ class Flanneld:
     """flanneld on a host, with its lease in etcd; `fairlead` is found on its PATH."""
 
     def __init__(
-        self, host: Host, etcd_url: str, programs: Path, logs: Path, *, interface: str, flags: Sequence[str] = ()
+        self,
+        host: Host,
+        etcd_url: str,
+        programs: Path,
+        logs: Path,
+        *,
+        interface: str,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._host = host
         argv = (
@@ -234,7 +242,8 @@ class Flanneld:
             *flags,
         )
         path = f"{Path(sys.executable).parent}:{host.environment()['PATH']}"
-        self.daemon = Daemon(host, argv, logs / f"{host.name}-flanneld.log", {"PATH": path})
+        variables = {"PATH": path, **(environment or {})}
+        self.daemon = Daemon(host, argv, logs / f"{host.name}-flanneld.log", variables)
 
     def __enter__(self) -> Self:
         self.start()
@@ -255,11 +264,6 @@ class Flanneld:
         """End it. Its lease lives on in etcd, and what it wrote down until the `with` block ends."""
         self.daemon.stop(kill=kill)
 
-    def subnet_env(self) -> dict[str, str]:
-        """What it wrote down for the CNI plugin and for Docker, such as FLANNEL_SUBNET and FLANNEL_MTU."""
-        lines = self._host.path(SUBNET_FILE).read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
     def _written(self) -> tuple[int, int] | None:
         # It is written aside and renamed, so a new one is another file.
         try:
@@ -267,6 +271,12 @@ class Flanneld:
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns
+
+
+def subnet_env(host: Host) -> dict[str, str]:
+    """What flanneld wrote down on a host for the CNI plugin and for Docker, such as FLANNEL_SUBNET and FLANNEL_MTU."""
+    lines = host.path(SUBNET_FILE).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)

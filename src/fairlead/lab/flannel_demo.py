@@ -87,7 +87,9 @@ class FlannelStory:
         found = []
         for host in self.lab.instances:
             undo.callback(clean, host, network)
-            undo.enter_context(Flanneld(host, etcd.url, self.programs, self.lab.paths.log, interface="eth0"))
+            undo.enter_context(
+                Flanneld(host, etcd.url, self.programs, self.lab.paths.log, interface="eth0", flags=["-ip-masq"])
+            )
             found.append(undo.enter_context(pod(host, "demo", self.programs)))
             self.say(f"    {host.name}: pod {', '.join(str(one) for one in found[-1].addresses)}")
         return found

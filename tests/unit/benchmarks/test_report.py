@@ -57,7 +57,7 @@ def test_a_document_without_one_place_for_a_table_is_refused(document: str) -> N
 
 def test_the_document_has_a_place_for_every_benchmark() -> None:
     document = report.DOCUMENT.read_text()
-    for name in ("containers", "dataplane", "agent_cost", "scale"):
+    for name in ("containers", "dataplane", "flannel", "agent_cost", "scale"):
         assert f"<!-- bench: {name} -->\n" in publish(document, name, "")
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from benchmarks import agent_cost, containers, dataplane
+from benchmarks import agent_cost, containers, dataplane, flannel
 
 MACHINE: dict[str, Any] = {
     "kernel": "6.1", "cpus": 2, "cpu": "CPU", "memory_gb": 4.0, "python": "3.11", "load": 0.1, "date": "2026-01-01",
@@ -61,7 +61,7 @@ def test_imports_are_added_up_by_package() -> None:
     assert agent_cost.heaviest(told) == [("click", 2.5), ("yaml", 1.0)]
 
 
-@pytest.mark.parametrize("module", [agent_cost, containers, dataplane])
+@pytest.mark.parametrize("module", [agent_cost, containers, dataplane, flannel])
 def test_a_benchmark_says_what_it_is_for(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         module.main(["--help"])

@@ -9,9 +9,7 @@ import pytest
 from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.caller import Caller
 from fairlead.fakes.record import How
-from fairlead.fakes.routers import Routers
 from fairlead.model.errors import (
     CloudUnavailable,
     Conflict,
@@ -96,27 +94,6 @@ async def test_routes_whose_answer_is_lost_are_sent_again_and_are_there_once(
     cloud.fail(Fault(How.TRUNCATE, "PUT", "add_extraroutes"))
     assert (await neutron.add_routes(router_id, [ROUTE])).routes == (ROUTE,)
     assert cloud.count("PUT", f"/routers/{router_id}/add_extraroutes") == 2
-
-
-async def test_routes_that_another_changed_at_the_same_moment_are_sent_again(
-    cloud: FakeCloud, neutron: NeutronService, subnet: Subnet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    router_id = await make_router(cloud, subnet)
-    others = {"destination": "10.5.2.0/24", "nexthop": "10.20.0.8"}
-    act = Routers.act
-    done: list[str] = []
-
-    def act_beside_another(self: Routers, router_id: str, action: str, body: Any, caller: Caller) -> Any:
-        answer = {"router": dict(act(self, router_id, action, body, caller)["router"])}
-        done.append(action)
-        if len(done) == 1:
-            act(self, router_id, action, {"router": {"routes": [others]}}, caller)
-        return answer
-
-    monkeypatch.setattr(Routers, "act", act_beside_another)
-    monkeypatch.setattr("fairlead.adapters.neutron.routers._PAUSE", 0.0)
-    assert len((await neutron.add_routes(router_id, [ROUTE])).routes) == 2
-    assert done == ["add_extraroutes", "add_extraroutes"]
 
 
 @pytest.mark.parametrize("path", ["security-group-rules$", "tags$"])

@@ -1,11 +1,13 @@
 """Leases come and go, somebody changes things, Neutron fails: what ports, router and kernels have then."""
 
 import asyncio
+import shutil
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import pytest
 
+from fairlead.adapters.neutron import NeutronService
 from fairlead.engine.names import OWNED
 from fairlead.engine.routed.reconcile import DOUBT, LAST_RITES
 from fairlead.fakes import FakeCloud, Fault
@@ -114,6 +116,30 @@ async def test_a_replaced_node_with_another_address_takes_the_route_over_and_no_
     assert await new.pairs() == {far.subnet}
 
 
+async def test_a_replaced_node_with_the_same_address_and_subnet_takes_its_place(site: Site, launch: Launch) -> None:
+    one, far, old = await launch(1), await launch(2, network=1), await launch(3)
+    await one.join()
+    await far.join(one)
+    await old.join(one, far)
+    await settle(one, far, old)
+    await old.stop()
+    shutil.rmtree(old.folder / "i3")
+    async with NeutronService(site.cloud.credentials("admin")) as nova:
+        await nova.delete_port(old.port.id)
+    new = await launch(3)
+    assert (new.address, new.port.id != old.port.id) == (old.address, True)
+    # Its lease is the old one's, by its address: nobody is told that one ended.
+    await new.join(one, far)
+    await settle(one, far, new, seconds=LAST_RITES)
+    assert await new.pairs() == {new.subnet}
+    assert await site.routes() == {(node.subnet, node.address) for node in (one, far, new)}
+    assert one.routes() == {new.subnet: new.address}
+    for node in (one, far):
+        status = await node.command("status")
+        assert status["trouble"] == {}
+        assert new.port.id in {lease["port"] for lease in status["leases"]}
+
+
 async def test_a_node_that_gets_another_subnet_gives_the_first_up(launch: Launch) -> None:
     one = await launch(1)
     await one.join()
@@ -156,6 +182,19 @@ async def test_commands_are_taken_down_while_neutron_is_away_and_carried_out_lat
     await one.start()
     await settle(one, seconds=100)
     assert (await one.command("status"))["trouble"] == {}
+
+
+async def test_flanneld_may_start_anew_while_neutron_is_away_where_the_node_is_known(
+    cloud: FakeCloud, launch: Launch
+) -> None:
+    one, new = await launch(1), await launch(2)
+    await one.join()
+    await settle(one)
+    await cloud.stop()
+    assert (await one.command("pre-startup"))["data"] == one.data
+    await one.join()
+    with pytest.raises(CommandError, match="be reached"):
+        await new.join()
 
 
 async def test_a_foreign_route_is_told_of_and_left(launch: Launch) -> None:
@@ -279,6 +318,29 @@ async def test_a_lease_that_ended_while_flannel_was_away_is_found_out(launch: La
     assert one.routes() == {two.subnet: two.address}
     assert await gone.pairs() == set()
     assert await two.pairs() == {two.subnet}
+
+
+async def test_what_a_join_asks_of_neutron_is_counted(site: Site, launch: Launch) -> None:
+    one, two, far = await launch(1), await launch(2), await launch(3, network=1)
+    await one.join()
+    await settle(one)
+
+    async def asked(node: Instance, *, seconds: float = 0.0) -> list[str]:
+        site.cloud.calls.clear()
+        if not seconds:
+            await node.join()
+        await node.behind(seconds)
+        calls = [(call.method, call.path.split("/")) for call in site.cloud.calls]
+        return [f"{method} {path[-1] if len(path) > 3 else path[1]}" for method, path in calls]
+
+    # Which port it is (flanneld's question, and the reconciler's), the port, the group; then groups and pairs.
+    joined = ["GET ports", "GET ports", "GET ports", "GET security-groups", "PUT ports", "PUT ports"]
+    assert await asked(two) == joined
+    await far.hear("subnet-add", one)
+    # The routers of its subnets, and once in an agent's life whether they take single routes.
+    routed = ["GET ports", "GET routers", "GET extensions", "PUT add_extraroutes"]
+    assert await asked(far) == [*joined, *routed]
+    assert await asked(far, seconds=5) == ["PUT add_extraroutes"]
 
 
 async def test_many_nodes_that_join_at_once_cost_neutron_a_few_requests_each_and_none_is_lost(

@@ -1,7 +1,5 @@
 """Routers and their extra routes, changed one by one (extension extraroute-atomic)."""
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
@@ -14,9 +12,6 @@ from fairlead.model.errors import FairleadError, InvalidInput, QuotaExceeded, Un
 from fairlead.model.network import HostRoute, Router
 
 _ATOMIC = "extraroute-atomic"
-# How often a change is sent again because others were changing the router too, and the longest pause before it (s).
-_REPEATS = 5
-_PAUSE = 1.0
 # What a router's port on a subnet is called; the latter two by ML2/OVS, for distributed and for redundant routers.
 _INTERFACES = (
     "network:router_interface",
@@ -89,21 +84,8 @@ class Routers:
             )
         wanted = [wire.RouteWire(str(route.destination), str(route.nexthop)) for route in routes]
         body = msgspec.json.encode({"router": {"routes": wanted}})
-        path = f"/routers/{segment(router_id)}"
-        changed = await self._send(router_id, f"{path}/{action}", body)
-        for _ in range(_REPEATS):
-            now = read_one(await self._client.call("GET", path), "router", _RouterWire).model()
-            if set(now.routes) == set(changed.routes):
-                break
-            # Neutron 29 loses none of the routes that are changed at the same moment, but each request tells OVN the
-            # list that it saw itself, and the last one's stays there. Sent again, a change tells OVN the whole list.
-            await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - so that they do not meet again
-            changed = await self._send(router_id, f"{path}/{action}", body)
-        return changed
-
-    async def _send(self, router_id: str, path: str, body: bytes) -> Router:
         try:
-            answer = await self._client.exchange("PUT", path, body=body)
+            answer = await self._client.exchange("PUT", f"/routers/{segment(router_id)}/{action}", body=body)
         except AnswerError as refusal:
             raise await self._refused(router_id, refusal) from refusal
         return read_one(answer, "router", _RouterWire).model()

@@ -7,7 +7,7 @@ import structlog
 
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.ports import is_within
-from fairlead.model.errors import InvalidInput
+from fairlead.model.errors import CloudUnavailable, InvalidInput
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.records import Lease
 
@@ -24,9 +24,16 @@ class Leases:
     async def identify(self) -> str:
         """Return the id of this node's port, by which the other nodes find it in Neutron.
 
-        Raises NotFound, and what NetworkService raises.
+        A node that holds a lease knows it while Neutron is away: flanneld may be started anew then. Raises NotFound,
+        and what NetworkService raises.
         """
-        port = await self.node.port()
+        try:
+            port = await self.node.port()
+        except CloudUnavailable:
+            for lease in self.node.own():
+                if lease.port_id:
+                    return lease.port_id
+            raise
         if not port.port_security:
             log.info("this node's port has no port security: it needs no address pairs", port=port.id)
         return port.id
