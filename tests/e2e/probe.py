@@ -47,7 +47,7 @@ def send_udp(address: str, port: str, size: str, source: str = "") -> None:
 
 def listen_tcp(address: str, port: str) -> None:
     with socket.create_server((address, int(port)), family=family(address)) as listener:
-        listener.settimeout(20)
+        listener.settimeout(60)
         print("listening", flush=True)
         connection, _ = listener.accept()
         with connection:

@@ -21,7 +21,7 @@ from tests.e2e.instance import Instance, changed
 
 pytestmark = pytest.mark.real
 
-LISTEN = "20"
+LISTEN = "120"
 FORGED, FORGED_MAC = "10.41.0.99", "fa:16:3e:99:99:99"
 GATEWAY = "10.30.0.1"
 BLUE, RED, RED_ELSEWHERE, NOBODYS = 101, 102, 7, 103
