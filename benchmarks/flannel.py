@@ -5,6 +5,7 @@
 Each round brings up a lab with two instances on one subnet for each MTU. In it the paths take turns:
 
   node      from instance to instance
+  routed    containers of Docker's, Fairlead in mode `routed`
   fairlead  pods of flannel, Fairlead its backend
   host-gw   pods of flannel's host-gw, address pairs and group rule set by hand: the ideal, which nobody keeps
   vxlan     pods of flannel's vxlan: wrapped once by flannel, once more by Neutron
@@ -29,10 +30,10 @@ from fairlead.lab.flannel import Etcd, Flanneld, Pod, clean, pod
 from fairlead.lab.neutron import Neutron
 from fairlead.runtime.flannel_config import network_config
 
-PATHS = ("node", "fairlead", "host-gw", "vxlan", "overlay")
+PATHS = ("node", "routed", "fairlead", "host-gw", "vxlan", "overlay")
 PROGRAMS = Path(__file__).resolve().parents[1] / "build/flannel/bin"
 NETWORKS = {"fairlead": "10.100.0.0/16", "host-gw": "10.101.0.0/16", "vxlan": "10.102.0.0/16"}
-_OVERLAY = "10.79.0.0/24"
+_OVERLAY, _ROUTED = "10.79.0.0/24", "10.103.0.0/16"
 _PATIENCE = 60.0
 
 
@@ -80,6 +81,14 @@ def _ends(lab: Lab, path: str) -> Iterator[tuple[End, End]]:
             for host in hosts:
                 undo.callback(remove_containers, host)
             ends = [container(host, path, "overlay") for host in hosts]
+        elif path == "routed":
+            for host in hosts:
+                undo.callback(docker, host, "network", "rm", "routed", check=False)
+                undo.callback(remove_containers, host)
+                named = ("-d", "fairlead", "--ipam-driver", "fairlead", "--subnet", _ROUTED, "routed")
+                docker(host, "network", "create", *named)
+            ends = [container(host, path, "routed") for host in hosts]
+            _until_reached(*ends)
         else:
             ends = [End(one.host, str(one.addresses[0]), netns=one.name) for one in _pods(lab, path, undo)]
             _until_reached(*ends)
