@@ -18,6 +18,7 @@ from fairlead.lab.flannel import Daemon
 from fairlead.lab.spec import FABRIC_ADDRESS
 from tests.e2e.docker import Docker, Running, eventually, tcp_works, udp_arrives
 from tests.e2e.instance import Instance
+from tests.e2e.metrics import rpc_calls
 
 pytestmark = pytest.mark.real
 
@@ -205,9 +206,12 @@ def test_the_world_is_reached_under_the_nodes_address_unless_the_network_is_inte
     assert not one.pings(str(FABRIC_ADDRESS), count=1)
 
 
-def test_twenty_containers_at_once_on_two_nodes_all_start_and_talk(nodes: dict[str, Node]) -> None:
+def test_twenty_containers_at_once_on_two_nodes_all_start_and_talk_without_a_call_of_neutrons(
+    nodes: dict[str, Node],
+) -> None:
     pair = {name: nodes[name] for name in ("i1", "i2")}
     first = join(pair, "web", WEB)
+    before = [rpc_calls(node.docker) for node in pair.values()]
     with ThreadPoolExecutor(20) as threads:
         started = [
             threads.submit(node.docker.run, f"many-{name}-{number}", "web")
@@ -220,6 +224,9 @@ def test_twenty_containers_at_once_on_two_nodes_all_start_and_talk(nodes: dict[s
     for one in running:
         for first_one in first.values():
             assert first_one.pings(one.address, count=1), (first_one.name, one.name)
+    for node in pair.values():
+        node.docker.rm(*[name for name in node.docker.containers if name.startswith("many")])
+    assert [rpc_calls(node.docker) for node in pair.values()] == before
 
 
 def test_auto_is_routed_on_an_instance_without_a_trunk_and_says_why(agents: dict[str, Node]) -> None:

@@ -1,6 +1,5 @@
 """Warm starts and stops on the real cloud: what they ask of Neutron and OVSDB; and a memory that was lost."""
 
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,27 +7,11 @@ from typing import Any
 import pytest
 
 from tests.e2e.docker import Docker, eventually, tcp_works
+from tests.e2e.metrics import metrics, rpc_calls
 
 pytestmark = pytest.mark.real
 
 SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
-SOCKET = "/run/docker/plugins/fairlead.sock"
-
-ASK = f"""
-import socket
-with socket.socket(socket.AF_UNIX) as door:
-    door.connect("{SOCKET}")
-    door.sendall(b"GET /metrics HTTP/1.0\\r\\nHost: agent\\r\\n\\r\\n")
-    while part := door.recv(65536):
-        print(part.decode(), end="")
-"""
-
-
-def metrics(docker: Docker) -> dict[str, float]:
-    """Read the agent's metrics, by name with labels."""
-    text = docker.host.run(["/usr/bin/python3", "-c", ASK]).stdout
-    found = re.findall(r"^(\w+(?:\{[^}]*\})?) ([0-9.e+-]+)\s*$", text, re.MULTILINE)
-    return {name: float(value) for name, value in found}
 
 
 def ports(docker: Docker, use: str) -> float:
@@ -39,11 +22,6 @@ def ports(docker: Docker, use: str) -> float:
 
 def work(docker: Docker, step: str) -> float:
     return metrics(docker).get(f'fairlead_dataplane_work_total{{step="{step}"}}', 0.0)
-
-
-def rpc_calls(docker: Docker) -> float:
-    """Count the requests to Neutron that any RPC has waited for."""
-    return sum(value for name, value in metrics(docker).items() if name.startswith("fairlead_rpc_neutron_calls_total"))
 
 
 def test_a_warm_start_and_stop_wait_for_nothing_and_two_transactions_follow(lab: Any, h1: Docker) -> None:

@@ -1,5 +1,6 @@
 """What the agent counts, for Prometheus."""
 
+import collections
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -7,13 +8,13 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fairlead.engine.ledger import Ledger
-from fairlead.model.records import JoinedNetwork, Use
+from fairlead.model.records import Claim, JoinedNetwork, Use
 from fairlead.ports.store import LeaseStore
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
-class _Ports(Collector):
+class Ports(Collector):
     """The ports of each network on this host, counted when asked."""
 
     def __init__(self, store: LeaseStore, ledger: Ledger) -> None:
@@ -33,10 +34,29 @@ class _Ports(Collector):
         yield ports
 
 
-class Metrics:
-    """Counters of one agent, in a registry of their own."""
+class Addresses(Collector):
+    """The addresses of each network that this node has given out (mode `routed`), counted when asked."""
 
-    def __init__(self, store: LeaseStore, ledger: Ledger) -> None:
+    def __init__(self, store: LeaseStore) -> None:
+        self._store = store
+
+    def collect(self) -> Iterable[Metric]:
+        """Count."""
+        networks = self._store.all(JoinedNetwork)
+        yield GaugeMetricFamily("fairlead_networks", "Networks on this host", value=len(networks))
+        given = collections.Counter(claim.engine_network for claim in self._store.all(Claim))
+        addresses = GaugeMetricFamily(
+            "fairlead_addresses", "Addresses that containers of this host have", labels=["network"]
+        )
+        for joined in networks:
+            addresses.add_metric([joined.name], given[joined.id])
+        yield addresses
+
+
+class Metrics:
+    """Counters of one agent, in a registry of their own. stock: what is counted when asked."""
+
+    def __init__(self, stock: Collector) -> None:
         self.registry = CollectorRegistry()
         self._rpcs = Histogram(
             "fairlead_rpc_seconds",
@@ -68,7 +88,7 @@ class Metrics:
             ["rpc"],
             registry=self.registry,
         )
-        self.registry.register(_Ports(store, ledger))
+        self.registry.register(stock)
 
     def rpc(self, path: str, status: int, seconds: float, neutron_calls: int) -> None:
         """Count one RPC, and the requests to Neutron that it led to."""

@@ -16,7 +16,7 @@ from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.engine.pools import AddressPools
-from fairlead.engine.routed.addresses import Addresses
+from fairlead.engine.routed.addresses import Addresses as BlockAddresses
 from fairlead.engine.routed.endpoints import Endpoints
 from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.leases import Leases
@@ -33,6 +33,8 @@ from fairlead.model.records import NetworkReference
 from fairlead.runtime.clock import SystemClock
 from fairlead.runtime.hints import Hints
 from fairlead.runtime.logs import current_request_id, new_request_id
+from fairlead.runtime.metrics import Addresses, Metrics
+from fairlead.runtime.observation import Observation
 from fairlead.runtime.settings import Settings
 
 STORE = "routed.sqlite"
@@ -56,21 +58,26 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         config = find_cloud(settings.cloud.name, environ=environ)
         store = SqliteStore(Path(settings.agent.state_dir) / STORE)
         stack.callback(store.close)
+        metrics = Metrics(Addresses(store))
+        observation = Observation(metrics)
         neutron = NeutronService(
             config,
             request_id=current_request_id,
+            on_call=observation.on_call,
             connect_timeout=settings.cloud.connect_timeout,
             total_timeout=settings.cloud.timeout,
         )
         await stack.enter_async_context(neutron)
         node = RoutedNode(neutron, KernelRoutes(), store, SystemClock())
         reconciler = Reconciler(node, random=random)
-        dataplane = RoutedDataplane()
+        dataplane = RoutedDataplane(
+            on_exchange=lambda count, seconds: metrics.dataplane_step("netlink", seconds, count)
+        )
         hints = Hints(settings.routed.port)
         name = settings.agent.host or socket.gethostname()
         networks = Networks(node, reconciler, dataplane, NftGuard(), name=name, tell=hints.tell)
         pools = AddressPools(node, nothing_to_adopt, on_no_range)
-        addresses, endpoints = Addresses(networks, pools), Endpoints(networks, dataplane)
+        addresses, endpoints = BlockAddresses(networks, pools), Endpoints(networks, dataplane)
         keeper = NetworkKeeper(networks, addresses, random=random)
         await stack.enter_async_context(hints.listen(keeper.look))
 
@@ -79,16 +86,18 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
             await dataplane.sweep(endpoints)
             await networks.guard()
 
+        docker = make_docker_app(
+            routes(NetworkDriver(networks, endpoints), IpamDriver(pools, addresses, routed=True)),
+            prepare=nothing_to_prepare,
+            new_request_id=observation.begin_rpc,
+            observe=observation.end_rpc,
+        )
+        observation.show_in(docker)
         yield RoutedAgent(
             reconciler=reconciler,
             keeper=keeper,
             flannel=make_app(Flannel(Leases(node, reconciler.wake), reconciler), new_request_id=new_request_id),
-            docker=make_docker_app(
-                routes(NetworkDriver(networks, endpoints), IpamDriver(pools, addresses, routed=True)),
-                prepare=nothing_to_prepare,
-                new_request_id=new_request_id,
-                observe=_observe_nothing,
-            ),
+            docker=docker,
             begin=begin,
         )
 
@@ -105,7 +114,3 @@ async def on_no_range(_cidr: IPNetwork) -> bool:
 
 async def nothing_to_prepare() -> None:
     """A memory that was lost is not rebuilt in this mode."""
-
-
-def _observe_nothing(_path: str, _status: int, _seconds: float) -> None:
-    """The mode has no metrics."""

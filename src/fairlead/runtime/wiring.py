@@ -19,11 +19,11 @@ from fairlead.frontends.docker.app import make_app, routes
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.runtime.clock import SystemClock
-from fairlead.runtime.logs import current_request_id, new_request_id
-from fairlead.runtime.metrics import Metrics
+from fairlead.runtime.logs import current_request_id
+from fairlead.runtime.metrics import Metrics, Ports
 from fairlead.runtime.modes import make_mode
+from fairlead.runtime.observation import Observation
 from fairlead.runtime.settings import Settings
-from fairlead.runtime.tally import Tally
 
 STORE = "node.sqlite"
 
@@ -44,23 +44,12 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
         store = SqliteStore(Path(settings.agent.state_dir) / STORE)
         stack.callback(store.close)
         ledger = Ledger(store)
-        metrics, tally = Metrics(store, ledger), Tally()
-
-        def on_call(method: str, path: str, status: int, seconds: float) -> None:
-            tally.add()
-            metrics.neutron_call(method, path, status, seconds)
-
-        def begin_rpc() -> str:
-            tally.begin()
-            return new_request_id()
-
-        def end_rpc(path: str, status: int, seconds: float) -> None:
-            metrics.rpc(path, status, seconds, tally.calls())
-
+        metrics = Metrics(Ports(store, ledger))
+        observation = Observation(metrics)
         neutron = NeutronService(
             config,
             request_id=current_request_id,
-            on_call=on_call,
+            on_call=observation.on_call,
             connect_timeout=settings.cloud.connect_timeout,
             total_timeout=settings.cloud.timeout,
             create_patience=settings.cloud.create_patience,
@@ -75,10 +64,11 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
         engine = Engine.over(node, PoolLimits(**msgspec.structs.asdict(settings.pool)))
         network = NetworkDriver(engine.memberships, engine.endpoints)
         ipam = IpamDriver(engine.pools, engine.allocations)
-        app = make_app(routes(network, ipam), prepare=engine.rebuild.ensure, new_request_id=begin_rpc, observe=end_rpc)
-
-        async def show_metrics(_: web.Request) -> web.Response:
-            return web.Response(body=metrics.render(), content_type="text/plain")
-
-        app.router.add_get("/metrics", show_metrics)
+        app = make_app(
+            routes(network, ipam),
+            prepare=engine.rebuild.ensure,
+            new_request_id=observation.begin_rpc,
+            observe=observation.end_rpc,
+        )
+        observation.show_in(app)
         yield Agent(engine, app)
