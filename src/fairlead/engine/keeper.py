@@ -75,7 +75,7 @@ class Keeper:
         self.bell = bell
         self._put_off: dict[str, float] = {}
         self.pace = pace
-        self.need, self.leisure = Turns(random), Turns(random)
+        self.leisure = Turns(random)
         # Hosts that come up together do not ask together.
         self.leisure.postpone(node.clock.now(), FIRST_FILL)
 
@@ -117,11 +117,12 @@ class Keeper:
             if joined.step is Step.LEAVING and not self._being_left(joined.id):
                 yield from self._leavings(joined)
         held = [joined for joined in networks if joined.step is Step.HELD]
-        if now >= self.need.not_before and not self.pace.is_fair(now):
-            for joined in held:
-                if self._warm.lacks(joined.id):
-                    yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
-        if now >= self.leisure.not_before:
+        # While Neutron is quick starts ask for themselves.
+        lacking = [] if self.pace.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
+        if lacking and now >= max(self.pace.need.not_before, self.pace.starts_from):
+            for joined in lacking:
+                yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
+        if not lacking and now >= self.leisure.not_before:
             yield from self._at_leisure(held, now)
 
     def _at_leisure(self, held: list[JoinedNetwork], now: float) -> Iterator[Job]:
@@ -173,15 +174,12 @@ class Keeper:
         began = self._node.clock.now()
         await self._room(joined)
         asked = self._node.clock.now()
-        if self.pace.took(asked, asked - began):
-            self.need.busy(asked, asked - began)
-        elif count := self._warm.lacks(joined.id):
+        if not self.pace.took(asked, asked - began) and (count := self._warm.lacks(joined.id)):
             try:
                 await self._warm.serve(joined, count)
             except (QuotaExceeded, NoFreeAddress):
                 self._warm.pool(joined.id).missed = 0
                 raise
-            self.need.free(self._node.clock.now())
 
     async def _fill(self, joined: JoinedNetwork, count: int) -> None:
         pool, began = self._warm.pool(joined.id), self._node.clock.now()

@@ -35,14 +35,15 @@ _SPREAD = 0.5
 class Pace:
     """The moment before which the background leaves Neutron alone. All moments are epoch seconds.
 
-    starts_from: the moment from which it may be asked for what somebody waits for. random gives numbers from 0 up to
-    1.
+    starts_from: the moment from which it may be asked for what somebody waits for. need: turns of that, while Neutron is
+    slow. random gives numbers from 0 up to 1.
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self._failures = 0
         self._slow_until = 0.0
+        self.need = Turns(random)
         self.not_before = 0.0
         self.starts_from = 0.0
 
@@ -60,6 +61,9 @@ class Pace:
         slow = seconds > SLOW + ports * A_PORT
         if slow:
             self._slow_until = now + _spread(LULL, self._random)
+            self.need.busy(now, seconds)
+        elif ports:
+            self.need.free(now)
         return slow
 
     def succeeded(self, now: float, seconds: float) -> None:
@@ -95,8 +99,8 @@ class Turns:
 
     def busy(self, now: float, seconds: float) -> None:
         """Note that Neutron took so long for an answer that it has work enough."""
-        self.postpone(now, max(seconds, self._wait))
-        self._wait = min(LONGEST_WAIT, 2 * self._wait)
+        self._wait = min(LONGEST_WAIT, max(seconds, 2 * self._wait))
+        self.postpone(now, self._wait)
 
     def free(self, now: float) -> None:
         """Note that Neutron had time."""

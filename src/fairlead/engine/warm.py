@@ -35,10 +35,14 @@ BATCH = 50
 _LONGEST_REQUEST = 10.0
 """Seconds that Neutron should work on one request for ports, at the speed seen last."""
 
-_FIRST_SPEED = 2.5
-"""Seconds for each port before any was seen: hosts that come up together, all with containers, ask for little."""
+_SECONDS_A_PORT = 0.5
+"""What Neutron is taken to need for one before its speed was seen."""
 
-_FORGET = 1.2
+_FORGET = 1.05
+"""Factor by which the speed seen is forgotten with each request."""
+
+_FIRST = 4
+"""Ports asked for before that, by starts: hosts that come up together, all with containers, ask for little."""
 
 PATIENCE = 20.0
 """Seconds that a start waits for a port to be made; the request is waited for longer, and its port then kept.
@@ -73,7 +77,7 @@ class WarmPools:
         self._pace = pace
         self._changed = changed
         self._pools: dict[str, Pool] = {}
-        self._seconds_a_port = _FIRST_SPEED
+        self._seconds_a_port: float | None = None
         self.limits = limits
         self.last_start = 0.0
 
@@ -136,7 +140,7 @@ class WarmPools:
     @property
     def portion(self) -> int:
         """How many ports to ask for at once."""
-        return max(1, min(BATCH, int(_LONGEST_REQUEST / self._seconds_a_port)))
+        return max(1, min(BATCH, int(_LONGEST_REQUEST / (self._seconds_a_port or _SECONDS_A_PORT))))
 
     async def make(self, joined: JoinedNetwork, count: int) -> None:
         """Make ports for the pool, and see how Neutron bears it. Raises what make_ports raises."""
@@ -145,7 +149,8 @@ class WarmPools:
         ended = self._node.clock.now()
         if not self._pace.took(ended, ended - began, ports=count):
             # What it waited behind others is in it: the speed is that of the quickest, and forgotten slowly.
-            self._seconds_a_port = min(_FORGET * self._seconds_a_port, (ended - began) / count) or self._seconds_a_port
+            seconds = (ended - began) / count
+            self._seconds_a_port = min(_FORGET * (self._seconds_a_port or seconds), seconds)
 
     async def serve(self, joined: JoinedNetwork, count: int) -> None:
         """Make ports that starts lack in one request; for fewer where there is no room for all.
@@ -229,7 +234,8 @@ class WarmPools:
         began = self._node.clock.now()
         try:
             while self.has_waiters(pool) and self._pace.is_fair(began):
-                await self.serve(joined, self.lacks(joined.id))
+                most = _FIRST if self._seconds_a_port is None else BATCH
+                await self.serve(joined, min(self.lacks(joined.id), most))
                 began = self._node.clock.now()
         except Unavailable as error:
             ended = self._node.clock.now()

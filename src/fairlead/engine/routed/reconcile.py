@@ -15,7 +15,7 @@ from fairlead.engine.pace import Pace
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.ports import close_port, is_within, open_port
 from fairlead.engine.routed.routers import RouteChange, repeat, route_lease, unroute_lease
-from fairlead.model.errors import FairleadError, NotFound, Unavailable
+from fairlead.model.errors import FairleadError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork, Port
 from fairlead.model.records import Lease
 from fairlead.ports.routing import Nic
