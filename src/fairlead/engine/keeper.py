@@ -75,9 +75,9 @@ class Keeper:
         self.bell = bell
         self._put_off: dict[str, float] = {}
         self.pace = pace
-        self.leisure = Turns(random)
+        self.refills, self.errands = Turns(random), Turns(random)
         # Hosts that come up together do not ask together.
-        self.leisure.postpone(node.clock.now(), FIRST_FILL)
+        self.refills.postpone(node.clock.now(), FIRST_FILL)
 
     async def step(self) -> bool:
         """Do the most urgent thing that is due; say whether there was one."""
@@ -122,14 +122,17 @@ class Keeper:
         if lacking and now >= max(self.pace.need.not_before, self.pace.starts_from):
             for joined in lacking:
                 yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
-        if not lacking and now >= self.leisure.not_before:
+        if not lacking:
             yield from self._at_leisure(held, now)
 
     def _at_leisure(self, held: list[JoinedNetwork], now: float) -> Iterator[Job]:
         """Yield what nobody waits for."""
-        for joined in held:
-            if count := self._missing(joined, now):
-                yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
+        if now >= self.refills.not_before:
+            for joined in held:
+                if count := self._missing(joined, now):
+                    yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
+        if now < self.errands.not_before:
+            return
         for joined in held:
             if surplus := self._surplus(joined):
                 yield Job(surplus.id, "shrink a pool", partial(self._shrink, surplus))
@@ -187,7 +190,7 @@ class Keeper:
         waiting, share = self._warm.waiting(joined.id), self._warm.limits.share
         shares = [int((free + waiting) * share) for free in (room.ports, room.addresses) if free is not None]
         allowed = min([count, *(most - waiting for most in shares)])
-        if not self._found_time(began):
+        if not self._found_time(self.refills, began):
             return
         try:
             if allowed <= 0:
@@ -199,7 +202,7 @@ class Keeper:
             log.info("a pool finds no room", network=joined.id, error=str(error))
             return
         ended = self._node.clock.now()
-        self.leisure.postpone(ended, allowed / self._warm.limits.rate)
+        self.refills.postpone(ended, allowed / self._warm.limits.rate)
         log.info("filled a pool", network=joined.id, ports=allowed, seconds=round(ended - began, 1))
 
     async def _room(self, joined: JoinedNetwork) -> Room:
@@ -207,19 +210,19 @@ class Keeper:
             joined.network_id, {subnet.subnet_id: subnet.cidr for subnet in joined.subnets}
         )
 
-    def _found_time(self, began: float) -> bool:
+    def _found_time(self, turns: Turns, began: float) -> bool:
         """Say whether Neutron, cheaply asked since then, has time left over."""
         now = self._node.clock.now()
         if now - began > CONGESTED:
-            self.leisure.busy(now, now - began)
+            turns.busy(now, now - began)
             return False
-        self.leisure.free(now)
+        turns.free(now)
         return True
 
     async def _shrink(self, allocation: Allocation) -> None:
         began = self._node.clock.now()
         await self._delete(allocation)
-        self._found_time(began)
+        self._found_time(self.errands, began)
 
     async def _delete(self, allocation: Allocation) -> None:
         leaving = allocation if allocation.leaving else replace(allocation, leaving=True)
@@ -236,7 +239,7 @@ class Keeper:
             await self._node.network_service.update_port(allocation.id, PortChange(name=name, device_id=endpoint_id))
         except NotFound:
             log.warning("a port is gone from Neutron", port=allocation.id, name=name)
-        self._found_time(began)
+        self._found_time(self.errands, began)
         current = self._node.ledger.get(allocation.id)
         if current:
             self._node.ledger.put(replace(current, told=endpoint_id))

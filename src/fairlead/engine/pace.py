@@ -24,10 +24,10 @@ A_PORT = 1.0
 """Seconds that Neutron may work on a port without being called slow; it takes a quarter to half a second."""
 
 LULL = 120.0
-"""Seconds for which Neutron is taken to be slow after it was."""
+"""Seconds for which Neutron is taken to be slow after the turn that follows."""
 
 SHORTEST_TURN = 1.0
-"""Seconds between two turns, at least."""
+"""Seconds after a first turn in which Neutron was busy, at least."""
 
 _SPREAD = 0.5
 
@@ -35,7 +35,7 @@ _SPREAD = 0.5
 class Pace:
     """The moment before which the background leaves Neutron alone. All moments are epoch seconds.
 
-    starts_from: the moment from which it may be asked for what somebody waits for. need: turns of that, while Neutron is
+    starts_from: the moment from which it may be asked for what somebody waits for. need: the turns of that while it is
     slow. random gives numbers from 0 up to 1.
     """
 
@@ -60,8 +60,8 @@ class Pace:
         """Note the time of an answer to a request that made so many ports; say whether that was slow."""
         slow = seconds > SLOW + ports * A_PORT
         if slow:
-            self._slow_until = now + _spread(LULL, self._random)
             self.need.busy(now, seconds)
+            self._slow_until = self.need.not_before + _spread(LULL, self._random)
         elif ports:
             self.need.free(now)
         return slow
@@ -94,17 +94,17 @@ class Turns:
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self._wait = SHORTEST_TURN
+        self._wait = 0.0
         self.not_before = 0.0
 
     def busy(self, now: float, seconds: float) -> None:
         """Note that Neutron took so long for an answer that it has work enough."""
-        self._wait = min(LONGEST_WAIT, max(seconds, 2 * self._wait))
+        self._wait = min(LONGEST_WAIT, max(SHORTEST_TURN, seconds, 2 * self._wait))
         self.postpone(now, self._wait)
 
     def free(self, now: float) -> None:
         """Note that Neutron had time."""
-        self._wait = max(SHORTEST_TURN, self._wait / 2)
+        self._wait = self._wait / 2 if self._wait > SHORTEST_TURN else 0.0
         self.postpone(now, self._wait)
 
     def postpone(self, now: float, seconds: float) -> None:

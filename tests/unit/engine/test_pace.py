@@ -55,12 +55,3 @@ def test_hosts_that_failed_together_do_not_come_back_together() -> None:
         moments.append(pace.not_before)
     busiest = max(sum(start <= moment < start + 1.0 for moment in moments) for start in range(100, 130))
     assert busiest < 100
-
-
-def test_a_limit_of_the_rate_is_kept_beside_the_rest() -> None:
-    pace = Pace(middle)
-    pace.succeeded(100.0, 1.0)
-    pace.postpone(100.0, 10.0)
-    assert pace.not_before == 115.0
-    pace.postpone(100.0, 1.0)
-    assert pace.not_before == 115.0

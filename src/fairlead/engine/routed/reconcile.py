@@ -15,7 +15,7 @@ from fairlead.engine.pace import Pace
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.ports import close_port, is_within, open_port
 from fairlead.engine.routed.routers import RouteChange, repeat, route_lease, unroute_lease
-from fairlead.model.errors import FairleadError, NotFound
+from fairlead.model.errors import CloudUnavailable, FairleadError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork, Port
 from fairlead.model.records import Lease
 from fairlead.ports.routing import Nic
@@ -186,7 +186,7 @@ class Reconciler:
         except FairleadError as error:
             now = self._node.clock.now()
             if cloud:
-                self.pace.failed(now, error.retry_after)
+                self.pace.failed(now, error.retry_after if isinstance(error, CloudUnavailable) else None)
             if self.trouble.get(what) != str(error):
                 log.warning(f"{what}: not as wanted yet", error=str(error))
             self.trouble[what] = str(error)
