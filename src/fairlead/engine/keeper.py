@@ -107,6 +107,23 @@ class Keeper:
     def _due(self, now: float) -> Iterator[Job]:
         """Yield what there is to do, the most urgent first."""
         networks = self._node.store.all(JoinedNetwork)
+        yield from self._loose_ends(networks)
+        held = [joined for joined in networks if joined.step is Step.HELD]
+        # While all is well starts ask for themselves.
+        lacking = [] if self.pace.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
+        if lacking:
+            if now >= max(self.pace.need.not_before, self.pace.starts_from):
+                for joined in lacking:
+                    yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
+            return
+        if now >= self.refills.not_before and not self.pace.is_slow(now):
+            for joined in held:
+                if count := self._missing(joined, now):
+                    yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
+        if now >= self.errands.not_before:
+            yield from self._errands(held, now)
+
+    def _loose_ends(self, networks: list[JoinedNetwork]) -> Iterator[Job]:
         for batch in self._node.store.all(Batch):
             if batch.id not in self._node.making:
                 yield Job(batch.id, "find out about ports", partial(self._find_lost, batch))
@@ -116,23 +133,8 @@ class Keeper:
         for joined in networks:
             if joined.step is Step.LEAVING and not self._being_left(joined.id):
                 yield from self._leavings(joined)
-        held = [joined for joined in networks if joined.step is Step.HELD]
-        # While Neutron is quick starts ask for themselves.
-        lacking = [] if self.pace.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
-        if lacking and now >= max(self.pace.need.not_before, self.pace.starts_from):
-            for joined in lacking:
-                yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
-        if not lacking:
-            yield from self._at_leisure(held, now)
 
-    def _at_leisure(self, held: list[JoinedNetwork], now: float) -> Iterator[Job]:
-        """Yield what nobody waits for."""
-        if now >= self.refills.not_before:
-            for joined in held:
-                if count := self._missing(joined, now):
-                    yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
-        if now < self.errands.not_before:
-            return
+    def _errands(self, held: list[JoinedNetwork], now: float) -> Iterator[Job]:
         for joined in held:
             if surplus := self._surplus(joined):
                 yield Job(surplus.id, "shrink a pool", partial(self._shrink, surplus))

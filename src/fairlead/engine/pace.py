@@ -26,7 +26,7 @@ A_PORT = 1.0
 LULL = 120.0
 """Seconds for which Neutron is taken to be slow after the turn that follows."""
 
-SHORTEST_TURN = 1.0
+SHORTEST_TURN = 4.0
 """Seconds after a first turn in which Neutron was busy, at least."""
 
 _SPREAD = 0.5
@@ -54,7 +54,11 @@ class Pace:
 
     def is_fair(self, now: float) -> bool:
         """Say whether Neutron answers, and has not been slow lately."""
-        return not self.open and now >= self._slow_until
+        return not self.open and not self.is_slow(now)
+
+    def is_slow(self, now: float) -> bool:
+        """Say whether Neutron was slow when it last answered, as far as one knows."""
+        return now < self._slow_until
 
     def took(self, now: float, seconds: float, *, ports: int = 0) -> bool:
         """Note the time of an answer to a request that made so many ports; say whether that was slow."""

@@ -127,15 +127,10 @@ class WarmPools:
         return marks(self.pool(engine_network).demand.level(self._node.clock.now()), self.limits)
 
     def lacks(self, engine_network: str) -> int:
-        """Count the ports that starts lack which wait, or waited in vain and are likely to come again.
-
-        The latter make a request worth while only where most of them are without a port.
-        """
+        """Count the ports that starts lack which wait, or waited in vain and are likely to come again."""
         pool = self.pool(engine_network)
-        missed, waiting = min(pool.missed, self.limits.ceiling), self.waiting(engine_network)
-        if self.has_waiters(pool):
-            return max(len(pool.waiters), len(pool.waiters) + missed - waiting)
-        return missed - waiting if 2 * waiting < missed else 0
+        waiting, again = len(pool.waiters), min(pool.missed, self.limits.ceiling)
+        return waiting + max(0, again - self.waiting(engine_network))
 
     @property
     def portion(self) -> int:
