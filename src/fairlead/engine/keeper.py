@@ -218,13 +218,17 @@ class Keeper:
         if now - began > CONGESTED:
             turns.busy(now, now - began)
             return False
-        turns.free(now)
+        turns.free()
         return True
+
+    def _rest(self, began: float) -> None:
+        if self._found_time(self.errands, began):
+            self.errands.rest(self._node.clock.now())
 
     async def _shrink(self, allocation: Allocation) -> None:
         began = self._node.clock.now()
         await self._delete(allocation)
-        self._found_time(self.errands, began)
+        self._rest(began)
 
     async def _delete(self, allocation: Allocation) -> None:
         leaving = allocation if allocation.leaving else replace(allocation, leaving=True)
@@ -241,7 +245,7 @@ class Keeper:
             await self._node.network_service.update_port(allocation.id, PortChange(name=name, device_id=endpoint_id))
         except NotFound:
             log.warning("a port is gone from Neutron", port=allocation.id, name=name)
-        self._found_time(self.errands, began)
+        self._rest(began)
         current = self._node.ledger.get(allocation.id)
         if current:
             self._node.ledger.put(replace(current, told=endpoint_id))

@@ -26,8 +26,8 @@ A_PORT = 1.0
 LULL = 120.0
 """Seconds for which Neutron is taken to be slow after the turn that follows."""
 
-SHORTEST_TURN = 4.0
-"""Seconds after a first turn in which Neutron was busy, at least."""
+SHORTEST_TURN, LONGEST_TURN = 4.0, 100.0
+"""Seconds after turns in which Neutron was busy: after the first one, and at most."""
 
 _SPREAD = 0.5
 
@@ -67,7 +67,7 @@ class Pace:
             self.need.busy(now, seconds)
             self._slow_until = self.need.not_before + _spread(LULL, self._random)
         elif ports:
-            self.need.free(now)
+            self.need.free()
         return slow
 
     def succeeded(self, now: float, seconds: float) -> None:
@@ -103,12 +103,15 @@ class Turns:
 
     def busy(self, now: float, seconds: float) -> None:
         """Note that Neutron took so long for an answer that it has work enough."""
-        self._wait = min(LONGEST_WAIT, max(SHORTEST_TURN, seconds, 2 * self._wait))
+        self._wait = min(LONGEST_TURN, max(SHORTEST_TURN, seconds, 2 * self._wait))
         self.postpone(now, self._wait)
 
-    def free(self, now: float) -> None:
+    def free(self) -> None:
         """Note that Neutron had time."""
         self._wait = self._wait / 2 if self._wait > SHORTEST_TURN else 0.0
+
+    def rest(self, now: float) -> None:
+        """Leave the next turn to others, for as long as it was busy last."""
         self.postpone(now, self._wait)
 
     def postpone(self, now: float, seconds: float) -> None:

@@ -36,13 +36,13 @@ _LONGEST_REQUEST = 10.0
 """Seconds that Neutron should work on one request for ports, at the speed seen last."""
 
 _SECONDS_A_PORT = 0.5
-"""What Neutron is taken to need for one before its speed was seen."""
+"""What Neutron is taken to need for one before it was seen."""
 
 _FORGET = 1.05
-"""Factor by which the speed seen is forgotten with each request."""
+"""Factor by which the speed that was seen is forgotten with each request."""
 
 _FIRST = 4
-"""Ports asked for before that, by starts: hosts that come up together, all with containers, ask for little."""
+"""Ports in the first request of starts: hosts that come up together, all with containers, ask for little."""
 
 PATIENCE = 20.0
 """Seconds that a start waits for a port to be made; the request is waited for longer, and its port then kept.
@@ -77,7 +77,8 @@ class WarmPools:
         self._pace = pace
         self._changed = changed
         self._pools: dict[str, Pool] = {}
-        self._seconds_a_port: float | None = None
+        self._seconds_a_port = _SECONDS_A_PORT
+        self._is_known = False
         self.limits = limits
         self.last_start = 0.0
 
@@ -135,17 +136,17 @@ class WarmPools:
     @property
     def portion(self) -> int:
         """How many ports to ask for at once."""
-        return max(1, min(BATCH, int(_LONGEST_REQUEST / (self._seconds_a_port or _SECONDS_A_PORT))))
+        return max(1, min(BATCH, int(_LONGEST_REQUEST / self._seconds_a_port)))
 
     async def make(self, joined: JoinedNetwork, count: int) -> None:
         """Make ports for the pool, and see how Neutron bears it. Raises what make_ports raises."""
         began = self._node.clock.now()
         await make_ports(self._node, joined, count=count)
         ended = self._node.clock.now()
-        if not self._pace.took(ended, ended - began, ports=count):
-            # What it waited behind others is in it: the speed is that of the quickest, and forgotten slowly.
-            seconds = (ended - began) / count
-            self._seconds_a_port = min(_FORGET * (self._seconds_a_port or seconds), seconds)
+        self._pace.took(ended, ended - began, ports=count)
+        # What it waited behind others is in it: the speed is that of the quickest, and forgotten slowly.
+        self._seconds_a_port = min(_FORGET * self._seconds_a_port, (ended - began) / count) or self._seconds_a_port
+        self._is_known = True
 
     async def serve(self, joined: JoinedNetwork, count: int) -> None:
         """Make ports that starts lack in one request; for fewer where there is no room for all.
@@ -229,7 +230,7 @@ class WarmPools:
         began = self._node.clock.now()
         try:
             while self.has_waiters(pool) and self._pace.is_fair(began):
-                most = _FIRST if self._seconds_a_port is None else BATCH
+                most = BATCH if self._is_known else _FIRST
                 await self.serve(joined, min(self.lacks(joined.id), most))
                 began = self._node.clock.now()
         except Unavailable as error:
