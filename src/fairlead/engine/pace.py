@@ -17,7 +17,7 @@ FIRST_WAIT = 2.0
 LONGEST_WAIT = 300.0
 """Seconds between two attempts, at most."""
 
-SLOW = 2.0
+SLOW = 10.0
 """Seconds beyond its own work after which a request must have waited behind others."""
 
 A_PORT = 1.0

@@ -175,7 +175,7 @@ class WarmPools:
             raise
 
     def hand_out(self) -> None:
-        """Give the ports that have come to those who wait for them."""
+        """Give the ports that have come to those who wait for them, and begin to serve the others once all is well."""
         for engine_network, pool in self._pools.items():
             joined = self._node.store.get(JoinedNetwork, engine_network) if self.has_waiters(pool) else None
             while joined and self.has_waiters(pool):
@@ -183,6 +183,8 @@ class WarmPools:
                 if free is None:
                     break
                 pool.waiters.popleft().set_result(self._claim(joined, free))
+            if joined and pool.waiters:
+                self._begin(pool, joined)
 
     def is_awaited(self) -> bool:
         """Say whether any start waits."""
@@ -206,8 +208,7 @@ class WarmPools:
     async def _wait(self, pool: Pool, joined: JoinedNetwork) -> Allocation:
         waiter: asyncio.Future[Allocation] = asyncio.get_running_loop().create_future()
         pool.waiters.append(waiter)
-        if pool.serving is None and self._pace.is_fair(self._node.clock.now()):
-            pool.serving = asyncio.create_task(self._serve(pool, joined))
+        self._begin(pool, joined)
         self._changed()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -224,6 +225,10 @@ class WarmPools:
         finally:
             with suppress(ValueError):
                 pool.waiters.remove(waiter)
+
+    def _begin(self, pool: Pool, joined: JoinedNetwork) -> None:
+        if pool.serving is None and self._pace.is_fair(self._node.clock.now()):
+            pool.serving = asyncio.create_task(self._serve(pool, joined))
 
     async def _serve(self, pool: Pool, joined: JoinedNetwork) -> None:
         """Serve until nobody waits, or Neutron becomes slow or silent: the keeper serves them then, at its pace."""
