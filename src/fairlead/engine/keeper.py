@@ -89,6 +89,7 @@ class Keeper:
         job = next((job for job in self._due(now) if self._put_off.get(job.key, 0.0) <= now), None)
         if job is None:
             self._put_off = {key: until for key, until in self._put_off.items() if until > now}
+            self._warm.forget()
             return False
         try:
             await job.work()
@@ -236,7 +237,6 @@ class Keeper:
 
     async def _leave(self, joined: JoinedNetwork) -> None:
         await self._memberships.withdraw(joined.id)
-        self._warm.forget(joined.id)
 
     async def _name(self, allocation: Allocation) -> None:
         endpoint_id = allocation.endpoint_id

@@ -115,9 +115,10 @@ class WarmPools:
             self._pools[engine_network] = Pool(Demand(window, self._node.clock.now(), peak=peak))
         return self._pools[engine_network]
 
-    def forget(self, engine_network: str) -> None:
-        """Forget the pool of a network that has been left."""
-        self._pools.pop(engine_network, None)
+    def forget(self) -> None:
+        """Forget the pools of networks that have been left, by whomever."""
+        for engine_network in [each for each in self._pools if self._node.store.get(JoinedNetwork, each) is None]:
+            del self._pools[engine_network]
 
     def waiting(self, engine_network: str) -> int:
         """Count the ports that wait or rest."""
