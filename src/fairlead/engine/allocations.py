@@ -50,7 +50,7 @@ class Allocations:
         if address is not None:
             await self._make_chosen(joined, address)
             return address
-        taken = await self.warm.take(joined, pool.cidr.version)
+        taken = await self.warm.take(joined)
         (given,) = taken.claimed
         return given
 

@@ -14,6 +14,7 @@ from fairlead.engine.keeper import Keeper
 from fairlead.engine.lookup import find_network
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
+from fairlead.engine.pace import Pace
 from fairlead.engine.pools import AddressPools
 from fairlead.engine.rebuild import Rebuild
 from fairlead.engine.sizing import PoolLimits
@@ -39,9 +40,9 @@ class Engine:
     @classmethod
     def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
         """Build the use cases over a node. random gives numbers from 0 up to 1."""
-        bell = Bell()
+        bell, pace = Bell(), Pace(random)
         pools, memberships = AddressPools(node, partial(find_network, node), node.binding.is_on), Memberships(node)
-        warm, devices = WarmPools(node, limits, bell.ring), Devices(node)
+        warm, devices = WarmPools(node, limits, pace, bell.ring), Devices(node)
         return cls(
             node=node,
             pools=pools,
@@ -50,7 +51,7 @@ class Engine:
             endpoints=Endpoints(node, memberships, devices),
             devices=devices,
             warm=warm,
-            keeper=Keeper(node, memberships, warm, bell=bell, random=random),
+            keeper=Keeper(node, memberships, warm, bell=bell, pace=pace, random=random),
             sweep=Sweep(node, memberships, warm),
             rebuild=Rebuild(node, limits.cool_down),
         )

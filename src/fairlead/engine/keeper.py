@@ -1,7 +1,8 @@
 """What is done behind the engine's back: one writer for each host, one request to Neutron at a time.
 
-In this order: deletions, which free addresses and quota; pools filled, then shrunk; names. A job that Neutron does not
-answer slows all of it down (`Pace`); one that it refuses is put off alone.
+In this order: ports whose answer was lost; deletions, which free addresses and quota; pools filled, then shrunk; names.
+A job that Neutron does not answer slows all of it down (`Pace`); one that it refuses is put off alone. While Neutron is
+slow, pools are filled for starts that wait, or waited in vain; all else is done where Neutron has time left over.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,14 +13,14 @@ import structlog
 
 from fairlead.engine.bell import Bell
 from fairlead.engine.devices import CALM, LONGEST_BUSY
-from fairlead.engine.making import delete_port, make_ports
+from fairlead.engine.making import delete_port, find_lost
 from fairlead.engine.membership import Memberships
 from fairlead.engine.names import port_name
 from fairlead.engine.node import Node
-from fairlead.engine.pace import Pace
-from fairlead.engine.warm import BATCH, WarmPools
-from fairlead.model.errors import CloudUnavailable, FairleadError, NoFreeAddress, NotFound, QuotaExceeded, Unavailable
-from fairlead.model.network import PortChange
+from fairlead.engine.pace import Pace, Turns
+from fairlead.engine.warm import WarmPools
+from fairlead.model.errors import FairleadError, NoFreeAddress, NotFound, QuotaExceeded, Unavailable
+from fairlead.model.network import PortChange, Room
 from fairlead.model.records import FREE, Allocation, Batch, JoinedNetwork, Step, Use
 
 log = structlog.get_logger(__name__)
@@ -39,11 +40,11 @@ FULL = 120.0
 FIRST_FILL = 2.0
 """Seconds after the agent's start before pools are filled, up to twice as many."""
 
-CONGESTED = 1.0
-"""Seconds that a cheap question may take: a Neutron slower than that has work enough, and the pools can wait."""
+CONGESTED = 0.5
+"""Seconds that a cheap request may take: in a Neutron slower than that what nobody waits for can wait."""
 
-_LONGEST_BATCH = 10.0
-"""Seconds that one request to fill a pool should take at most, at the speed seen last."""
+LOOK_AGAIN = 30.0
+"""Seconds until ports whose answer was lost, and which were not there, are looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Keeper:
         warm: WarmPools,
         *,
         bell: Bell,
+        pace: Pace,
         random: Callable[[], float],
     ) -> None:
         self._node = node
@@ -72,27 +74,28 @@ class Keeper:
         self._warm = warm
         self.bell = bell
         self._put_off: dict[str, float] = {}
-        self._seconds_a_port = 0.5
-        self.pace = Pace(random)
-        self.refills = Pace(random)
+        self.pace = pace
+        self.refills, self.errands = Turns(random), Turns(random)
         # Hosts that come up together do not ask together.
         self.refills.postpone(node.clock.now(), FIRST_FILL)
 
     async def step(self) -> bool:
         """Do the most urgent thing that is due; say whether there was one."""
         self.bell.hush()
+        self._warm.hand_out()
         now = self._node.clock.now()
-        if now < self.pace.not_before:
+        if now < (self.pace.starts_from if self._warm.is_awaited() else self.pace.not_before):
             return False
         job = next((job for job in self._due(now) if self._put_off.get(job.key, 0.0) <= now), None)
         if job is None:
             self._put_off = {key: until for key, until in self._put_off.items() if until > now}
+            self._warm.forget()
             return False
         try:
             await job.work()
         except Unavailable as error:
-            retry_after = error.retry_after if isinstance(error, CloudUnavailable) else None
-            self.pace.failed(self._node.clock.now(), retry_after)
+            ended = self._node.clock.now()
+            self.pace.failed(ended, error.retry_after, seconds=ended - now)
             log.warning(f"could not {job.what} yet", error=str(error))
         except FairleadError as error:
             self._put_off[job.key] = self._node.clock.now() + REFUSED
@@ -105,20 +108,37 @@ class Keeper:
     def _due(self, now: float) -> Iterator[Job]:
         """Yield what there is to do, the most urgent first."""
         networks = self._node.store.all(JoinedNetwork)
+        yield from self._loose_ends(networks)
+        held = [joined for joined in networks if joined.step is Step.HELD]
+        # While all is well starts ask for themselves.
+        lacking = [] if self.pace.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
+        if lacking:
+            if now >= max(self.pace.need.not_before, self.pace.starts_from):
+                for joined in lacking:
+                    yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
+            return
+        if now >= self.refills.not_before and not self.pace.is_slow(now):
+            for joined in held:
+                if count := self._missing(joined, now):
+                    yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
+        if now >= self.errands.not_before:
+            yield from self._errands(held, now)
+
+    def _loose_ends(self, networks: list[JoinedNetwork]) -> Iterator[Job]:
+        for batch in self._node.store.all(Batch):
+            if batch.id not in self._node.making:
+                yield Job(batch.id, "find out about ports", partial(self._find_lost, batch))
         for allocation in self._node.ledger.leaving():
             if not self._being_left(allocation.engine_network):
                 yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         for joined in networks:
             if joined.step is Step.LEAVING and not self._being_left(joined.id):
                 yield from self._leavings(joined)
-        held = [joined for joined in networks if joined.step is Step.HELD]
-        if now >= self.refills.not_before:
-            for joined in held:
-                if count := self._missing(joined, now):
-                    yield Job(f"fill {joined.id}", "fill a pool", partial(self._fill, joined, count))
+
+    def _errands(self, held: list[JoinedNetwork], now: float) -> Iterator[Job]:
         for joined in held:
             if surplus := self._surplus(joined):
-                yield Job(surplus.id, "shrink a pool", partial(self._delete, surplus))
+                yield Job(surplus.id, "shrink a pool", partial(self._shrink, surplus))
         for allocation in self._node.ledger.untold():
             after = NAME_AFTER if allocation.endpoint_id else UNNAME_AFTER
             latest = allocation.since + after + LONGEST_BUSY
@@ -139,46 +159,77 @@ class Keeper:
             yield Job(joined.id, "leave a network", partial(self._leave, joined))
 
     def _missing(self, joined: JoinedNetwork, now: float) -> int:
-        """Say how many ports to make ahead now."""
+        """Say how many ports to make ahead now: none while starts are served."""
         pool = self._warm.pool(joined.id)
-        if pool.waiters or pool.full_until > now:
+        if pool.serving or pool.full_until > now:
             return 0
         waiting, marks = self._warm.waiting(joined.id), self._warm.marks(joined.id)
-        if waiting >= marks.low:
-            return 0
-        return min(marks.target - waiting, BATCH, max(1, int(_LONGEST_BATCH / self._seconds_a_port)))
+        return min(marks.target - waiting, self._warm.portion) if waiting < marks.low else 0
 
     def _surplus(self, joined: JoinedNetwork) -> Allocation | None:
         if self._warm.waiting(joined.id) <= self._warm.marks(joined.id).high:
             return None
         return self._node.ledger.first_free(joined.id, self._node.clock.now())
 
+    async def _find_lost(self, batch: Batch) -> None:
+        await find_lost(self._node, batch)
+        self._put_off[batch.id] = self._node.clock.now() + LOOK_AGAIN
+
+    async def _serve(self, joined: JoinedNetwork) -> None:
+        """Make ports that starts lack, once Neutron answers a cheap question in time."""
+        began = self._node.clock.now()
+        await self._room(joined)
+        asked = self._node.clock.now()
+        if not self.pace.took(asked, asked - began) and (count := self._warm.lacks(joined.id)):
+            try:
+                await self._warm.serve(joined, count)
+            except (QuotaExceeded, NoFreeAddress):
+                self._warm.pool(joined.id).missed = 0
+                raise
+
     async def _fill(self, joined: JoinedNetwork, count: int) -> None:
-        pool, started = self._warm.pool(joined.id), self._node.clock.now()
-        room = await self._node.network_service.room(
-            joined.network_id, {subnet.subnet_id: subnet.cidr for subnet in joined.subnets}
-        )
+        pool, began = self._warm.pool(joined.id), self._node.clock.now()
+        room = await self._room(joined)
         waiting, share = self._warm.waiting(joined.id), self._warm.limits.share
         shares = [int((free + waiting) * share) for free in (room.ports, room.addresses) if free is not None]
         allowed = min([count, *(most - waiting for most in shares)])
-        asked = self._node.clock.now()
-        if asked - started > CONGESTED:
-            self.refills.failed(asked)
+        if not self._found_time(self.refills, began):
             return
         try:
             if allowed <= 0:
-                pool.full_until = asked + FULL
+                pool.full_until = self._node.clock.now() + FULL
                 return
-            await make_ports(self._node, joined, count=allowed)
+            await self._warm.make(joined, allowed)
         except (QuotaExceeded, NoFreeAddress) as error:
-            pool.full_until = asked + FULL
+            pool.full_until = self._node.clock.now() + FULL
             log.info("a pool finds no room", network=joined.id, error=str(error))
             return
         ended = self._node.clock.now()
-        self.refills.succeeded(ended, 0.0)
-        self._seconds_a_port = (ended - asked) / allowed or self._seconds_a_port
         self.refills.postpone(ended, allowed / self._warm.limits.rate)
-        log.info("filled a pool", network=joined.id, ports=allowed, seconds=round(ended - started, 1))
+        log.info("filled a pool", network=joined.id, ports=allowed, seconds=round(ended - began, 1))
+
+    async def _room(self, joined: JoinedNetwork) -> Room:
+        return await self._node.network_service.room(
+            joined.network_id, {subnet.subnet_id: subnet.cidr for subnet in joined.subnets}
+        )
+
+    def _found_time(self, turns: Turns, began: float) -> bool:
+        """Say whether Neutron, cheaply asked since then, has time left over."""
+        now = self._node.clock.now()
+        if now - began > CONGESTED:
+            turns.busy(now, now - began)
+            return False
+        turns.free()
+        return True
+
+    def _rest(self, began: float) -> None:
+        if self._found_time(self.errands, began):
+            self.errands.rest(self._node.clock.now())
+
+    async def _shrink(self, allocation: Allocation) -> None:
+        began = self._node.clock.now()
+        await self._delete(allocation)
+        self._rest(began)
 
     async def _delete(self, allocation: Allocation) -> None:
         leaving = allocation if allocation.leaving else replace(allocation, leaving=True)
@@ -186,15 +237,15 @@ class Keeper:
 
     async def _leave(self, joined: JoinedNetwork) -> None:
         await self._memberships.withdraw(joined.id)
-        self._warm.forget(joined.id)
 
     async def _name(self, allocation: Allocation) -> None:
         endpoint_id = allocation.endpoint_id
-        name = port_name(await self._node.host(), endpoint_id)
+        name, began = port_name(await self._node.host(), endpoint_id), self._node.clock.now()
         try:
             await self._node.network_service.update_port(allocation.id, PortChange(name=name, device_id=endpoint_id))
         except NotFound:
             log.warning("a port is gone from Neutron", port=allocation.id, name=name)
+        self._rest(began)
         current = self._node.ledger.get(allocation.id)
         if current:
             self._node.ledger.put(replace(current, told=endpoint_id))

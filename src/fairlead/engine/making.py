@@ -38,7 +38,7 @@ async def make_ports(
 ) -> list[Allocation]:
     """Make ports for a network in one request; fixed_ips empty: Neutron picks an address of each subnet.
 
-    Refused: nothing is left of the intent. No answer: it stays, for the sweep to find out what became of it. Raises
+    Refused: nothing is left of the intent. No answer: it stays, for the keeper to find out what became of it. Raises
     what NetworkService.create_ports raises.
     """
     host, at_once = await node.host(), node.binding.at_creation

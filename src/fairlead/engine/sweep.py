@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from fairlead.engine.making import GRACE, find_lost
+from fairlead.engine.making import GRACE
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
 from fairlead.engine.warm import WarmPools
 from fairlead.model.errors import FairleadError
-from fairlead.model.records import Batch, JoinedNetwork, Step, Use
+from fairlead.model.records import JoinedNetwork, Step, Use
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +43,6 @@ class Sweep:
     async def finish(self) -> None:
         """Finish or undo what is older than its grace."""
         now = self.node.clock.now()
-        for batch in self.node.store.all(Batch):
-            if batch.id not in self.node.making:
-                await self._try("find out about ports", find_lost(self.node, batch))
         for joined in self.node.store.all(JoinedNetwork):
             if joined.step is Step.WANTED and now - joined.since > GRACE:
                 await self._try("undo a join", self.memberships.withdraw(joined.id))

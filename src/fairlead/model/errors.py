@@ -97,14 +97,18 @@ class PermissionDenied(Denied):
 
 
 class Unavailable(FairleadError):
-    """Something that is needed does not answer; trying again may help."""
+    """Something that is needed does not answer; trying again may help.
+
+    retry_after: seconds that it asked to be left alone for; None where it did not say.
+    """
+
+    retry_after: float | None = None
 
 
 class CloudUnavailable(Unavailable):
     """Keystone or Neutron does not answer, or answers 5xx or 429.
 
-    retry_after: seconds that Neutron asked to be left alone for; None where it did not say. reached: the request may
-    have arrived, so what it asked for may yet be done.
+    reached: the request may have arrived, so what it asked for may yet be done.
     """
 
     def __init__(

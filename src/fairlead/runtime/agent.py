@@ -18,7 +18,7 @@ from fairlead.engine.sweep import Sweep
 from fairlead.model.errors import FairleadError, SettingsError, StoreError
 from fairlead.runtime.auto import remember, settle_mode
 from fairlead.runtime.logs import configure_logs, new_request_id
-from fairlead.runtime.memory import share_one_arena
+from fairlead.runtime.memory import return_free_memory, share_one_arena
 from fairlead.runtime.routed import RoutedAgent, wire_routed
 from fairlead.runtime.settings import Settings
 from fairlead.runtime.unix_server import serve_unix
@@ -156,6 +156,7 @@ async def _sweep(sweep: Sweep) -> None:
             log.warning("sweep put off", error=str(error))
         except Exception:  # as in _keep
             log.exception("unexpected error")
+        return_free_memory()
         await asyncio.sleep(SWEEP_EVERY)
 
 

@@ -300,7 +300,8 @@ async def test_an_answer_that_was_lost_leaves_the_intent(cloud: FakeCloud, h1: H
     cloud.fail(Fault(How.LOSE, method="POST", path="^/ports$"))
     await refused(h1.run(network, ip="10.20.0.77"))
     assert len(h1.store.all(Batch)) == 1
-    await h1.engine.sweep.finish()
+    h1.clock.time += 5
+    await h1.engine.keeper.step()
     assert not h1.store.all(Batch)
     (found,) = h1.node.ledger
     assert found.single_use, "made for one container, it serves no other"

@@ -128,7 +128,7 @@ async def test_ports_made_just_before_a_crash_are_attached_and_used(cloud: FakeC
     made = await stray(node, network, batch_tag(batch.id))
     node.store.put(batch)
     await node.restart()
-    await node.engine.sweep.finish()
+    await node.engine.keeper.step()
     (held,) = node.node.ledger
     assert (held.id, held.use, held.vlan) == (made.id, Use.FRESH, sub_ports(cloud)[made.id])
 

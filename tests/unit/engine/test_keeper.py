@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from itertools import pairwise
@@ -199,6 +200,73 @@ async def test_a_neutron_that_is_down_is_asked_less_and_less(neutron: SimulatedN
 
 
 @story
+async def test_starts_ask_nothing_of_a_neutron_that_did_not_answer_until_it_was_tried_again(
+    neutron: SimulatedNeutron,
+) -> None:
+    neutron.costs = Costs(create=150.0)
+    agent = Agent(neutron, PoolLimits(floor=0, ceiling=0))
+    for _ in range(12):
+        with pytest.raises(CloudUnavailable):
+            await agent.run()
+    assert asyncio.get_running_loop().time() >= 200.0
+    assert neutron.calls["POST ports"] + neutron.calls["GET ports"] <= 3
+
+
+@story
+async def test_starts_that_wait_are_served_once_neutron_is_back(neutron: SimulatedNeutron) -> None:
+    agent = Agent(neutron, PoolLimits(floor=0, ceiling=0))
+    neutron.down = True
+    with pytest.raises(CloudUnavailable):
+        await agent.run()
+    neutron.down = False
+    await asyncio.gather(*(agent.run() for _ in range(30)))
+    assert neutron.calls["POST ports"] <= 3
+
+
+@story
+async def test_a_batch_whose_answer_was_lost_is_looked_for_and_serves_those_who_wait(neutron: SimulatedNeutron) -> None:
+    neutron.create_patience = 5.0
+    neutron.costs = Costs(create=6.0)
+    agent = Agent(neutron, PoolLimits(floor=0))
+    with pytest.raises(CloudUnavailable):
+        await agent.run()
+    await agent.run()
+    assert neutron.calls["POST ports"] == neutron.calls["GET ports"] == 1
+
+
+@story
+async def test_names_wait_while_neutron_is_busy(neutron: SimulatedNeutron) -> None:
+    neutron.costs = Costs(update=2.0)
+    agent = Agent(neutron, PoolLimits(floor=50, rate=100.0))
+    await asyncio.sleep(60)
+    await asyncio.gather(*(agent.run() for _ in range(50)))
+    await asyncio.sleep(600)
+    assert 4 < neutron.calls["PUT port"] < 12
+
+
+@pytest.mark.parametrize("hosts", [10, 20, 40])
+def test_in_a_storm_of_hosts_a_thousand_starts_cost_at_most_two_hundred_requests(hosts: int) -> None:
+    """Names apart, of which each container costs one. One worker, so that forty hosts are a storm."""
+
+    async def main() -> int:
+        neutron = SimulatedNeutron(workers=1, costs=Costs(create=0.1))
+        agents = [Agent(neutron, seed=seed) for seed in range(hosts)]
+        chance = random.Random(hosts)
+
+        async def start(agent: Agent) -> None:
+            while True:
+                with suppress(CloudUnavailable):
+                    await agent.run()
+                    return
+                await asyncio.sleep(chance.uniform(10.0, 60.0))
+
+        await asyncio.gather(*(start(agent) for agent in agents for _ in range(40)))
+        return neutron.calls.total() - neutron.calls["PUT port"]
+
+    assert virtual_time.run(main()) <= 200 * hosts * 40 / 1000
+
+
+@story
 async def test_a_pool_leaves_most_of_the_quota_to_others(neutron: SimulatedNeutron) -> None:
     neutron.port_quota = 40
     agent = Agent(neutron, PoolLimits(floor=100, ceiling=100, share=0.25))
@@ -238,9 +306,7 @@ async def test_an_answer_that_never_comes_leaves_no_port_behind(neutron: Simulat
     with pytest.raises(CloudUnavailable, match="still being waited for"):
         await agent.run()
     neutron.costs = Costs()
-    await asyncio.sleep(250)
-    await agent.engine.sweep.finish()
-    await asyncio.sleep(5)
+    await asyncio.sleep(350)
     assert not neutron.ports
 
 
