@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from fairlead.engine.allocations import change_address
 from fairlead.engine.devices import Devices
+from fairlead.engine.joined import not_given_out
 from fairlead.engine.making import delete_port, make_ports
 from fairlead.engine.membership import Memberships
 from fairlead.engine.node import Node
@@ -32,10 +33,7 @@ class Endpoints:
             first, *others = addresses
             allocation = self.node.ledger.of_address(joined.id, first)
             if allocation is None or allocation.use not in (Use.CLAIMED, Use.ATTACHED):
-                raise NotFound(
-                    f"address {first} was not given out by Fairlead on this host",
-                    remedy="make the network with --ipam-driver fairlead, and start the container again",
-                )
+                raise not_given_out(first)
             if allocation.endpoint_id not in ("", endpoint_id):
                 raise AddressInUse(
                     f"address {first} is used by endpoint {allocation.endpoint_id[:12]}", remedy="choose another --ip"

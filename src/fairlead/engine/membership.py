@@ -12,6 +12,7 @@ import structlog
 
 from fairlead.engine.deletion import delete_unless_used
 from fairlead.engine.election import Election
+from fairlead.engine.joined import in_use, require_held
 from fairlead.engine.lookup import find_network
 from fairlead.engine.making import delete_ports
 from fairlead.engine.names import (
@@ -25,7 +26,7 @@ from fairlead.engine.names import (
 )
 from fairlead.engine.node import Node
 from fairlead.engine.pools import first_address, free_pools, pools_for
-from fairlead.model.errors import Conflict, FairleadError, NotFound, OverlappingSubnet, StillInUse
+from fairlead.model.errors import Conflict, FairleadError, NotFound, OverlappingSubnet
 from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Network, NewNetwork, NewSubnet, Subnet
 from fairlead.model.records import AddressPool, Batch, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
 
@@ -103,7 +104,7 @@ class Memberships:
         attached = self.node.ledger.in_use(engine_network, Use.ATTACHED)
         away = {one.port_id for one in await self.node.dataplane.plugged() if one.away} if attached else set()
         if any(allocation.id in away for allocation in attached):
-            raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+            raise in_use(engine_network)
 
     async def _finish(self, record: JoinedNetwork) -> None:
         """Delete the host's ports in a network, and leave it; not while more ports are being made.
@@ -147,13 +148,7 @@ class Memberships:
 
     def get(self, engine_network: str) -> JoinedNetwork:
         """Return a joined network. Raises NotFound."""
-        record = self.find(engine_network)
-        if record is None or record.step is not Step.HELD:
-            raise NotFound(
-                f"network {engine_network[:12]} is not known to Fairlead on this host",
-                remedy="remove it with `docker network rm` and make it again",
-            )
-        return record
+        return require_held(self.find(engine_network), engine_network)
 
     async def _join(self, wish: Wish, record: JoinedNetwork, pools: Sequence[AddressPool]) -> JoinedNetwork:
         reference = wish.reference if str(wish.reference) else pools[0].reference

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fairlead.engine.joined import not_given_out
 from fairlead.engine.routed.networks import Networks
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import AddressInUse, NotFound
@@ -77,10 +78,7 @@ class Endpoints:
     def _claim(self, joined: JoinedNetwork, endpoint_id: str, address: IPAddress) -> Claim:
         claim = self.networks.node.store.get(Claim, str(address))
         if claim is None or claim.engine_network != joined.id:
-            raise NotFound(
-                f"address {address} was not given out by Fairlead on this host",
-                remedy="make the network with --ipam-driver fairlead, and start the container again",
-            )
+            raise not_given_out(address)
         if claim.endpoint_id not in ("", endpoint_id):
             raise AddressInUse(
                 f"address {address} is used by endpoint {claim.endpoint_id[:12]}", remedy="choose another --ip"

@@ -16,6 +16,7 @@ import structlog
 from fairlead.engine.bell import Bell
 from fairlead.engine.deletion import delete_unless_used
 from fairlead.engine.election import Election
+from fairlead.engine.joined import in_use, require_held
 from fairlead.engine.membership import PROMPT, Wish
 from fairlead.engine.names import OWNED, is_owned, network_description, network_name, routed_tag
 from fairlead.engine.pools import first_address, free_pools, pools_for
@@ -23,7 +24,7 @@ from fairlead.engine.routed.blocks import Block, Holder, block_of, take_block
 from fairlead.engine.routed.node import RoutedNode
 from fairlead.engine.routed.ports import is_within, open_port
 from fairlead.engine.routed.reconcile import Reconciler
-from fairlead.model.errors import Conflict, FairleadError, NotFound, StillInUse, UnsupportedRequest
+from fairlead.model.errors import Conflict, FairleadError, NotFound, UnsupportedRequest
 from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork
 from fairlead.model.records import AddressPool, Claim, JoinedNetwork, JoinedSubnet, Lease, Step
 from fairlead.ports.dataplane import Dataplane
@@ -106,7 +107,7 @@ class Networks:
         """Refuse while containers have devices; of one that went while the agent was away nobody has told."""
         endpoints = {claim.endpoint_id for claim in self.claims(engine_network)} - {""}
         if endpoints & {one.port_id for one in await self._dataplane.plugged() if one.away}:
-            raise StillInUse(f"network {engine_network[:12]} has endpoints", remedy="remove their containers first")
+            raise in_use(engine_network)
         for endpoint_id in endpoints:
             await self._dataplane.remove(endpoint_id)
 
@@ -225,13 +226,7 @@ class Networks:
 
     def get(self, engine_network: str) -> JoinedNetwork:
         """Return a joined network. Raises NotFound."""
-        record = self.find(engine_network)
-        if record is None or record.step is not Step.HELD:
-            raise NotFound(
-                f"network {engine_network[:12]} is not known to Fairlead on this host",
-                remedy="remove it with `docker network rm` and make it again",
-            )
-        return record
+        return require_held(self.find(engine_network), engine_network)
 
     def lease(self, engine_network: str) -> Lease:
         """Return this node's lease of a network. Raises NotFound."""
