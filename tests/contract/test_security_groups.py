@@ -133,6 +133,19 @@ async def test_a_group_whose_rules_the_quota_forbids_is_not_left_behind(
     assert await neutron.find_owned_security_groups(name=name) == []
 
 
+async def test_ports_are_found_by_a_group_that_they_have(
+    neutron: NeutronService, make: Make, network: Network, subnet: Subnet
+) -> None:
+    first, second = await make(), await make()
+    groups = (first.id, second.id)
+    port = await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),), security_group_ids=groups))
+    await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),), security_group_ids=(first.id,)))
+    assert [one.id for one in await neutron.find_ports(security_group=second.id)] == [port.id]
+    assert len(await neutron.find_ports(security_group=first.id)) == 2
+    await neutron.update_port(port.id, PortChange(security_group_ids=(first.id,)))
+    assert await neutron.find_ports(security_group=second.id) == []
+
+
 async def test_a_group_that_a_port_has_is_not_deleted(
     neutron: NeutronService, make: Make, network: Network, subnet: Subnet
 ) -> None:

@@ -83,6 +83,7 @@ class SimulatedNeutron:
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
+        security_group: str = "",
         tags: Collection[str] = (),
     ) -> list[Port]:
         """List the ports of a device."""

@@ -88,9 +88,10 @@ class NetworkService(Protocol):
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
+        security_group: str = "",
         tags: Collection[str] = (),
     ) -> list[Port]:
-        """List the ports that match all that is given."""
+        """List the ports that match all that is given; security_group: the id of one that they have."""
         ...
 
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:

@@ -203,6 +203,7 @@ async def test_a_restarted_agent_knows_its_networks_and_addresses(site: Site, la
     await node.rm(one)
     await node.rm(two)
     await node.network_rm(network)
+    await settle(node)
     assert await left(site, node) == []
 
 
@@ -214,6 +215,7 @@ async def test_a_network_is_left_though_nobody_told_of_a_containers_end(site: Si
         await node.network_rm(network)
     node.dataplane.away.clear()  # its namespace is gone, and dockerd's word of it never came
     await node.network_rm(network)
+    await settle(node)
     assert await left(site, node) == []
     assert node.dataplane.attachments == {}
 

@@ -58,7 +58,9 @@ class Neutron:
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.workers)
 
-    async def find_ports(self, *, port_id: str = "", network_id: str = "", mac: str = "") -> list[Port]:
+    async def find_ports(
+        self, *, port_id: str = "", network_id: str = "", mac: str = "", security_group: str = ""
+    ) -> list[Port]:
         wanted = {"id": port_id, "network_id": network_id, "mac": mac}
         return await self._work(
             "GET ports",
@@ -66,6 +68,7 @@ class Neutron:
                 port
                 for port in self.ports.values()
                 if all(not value or getattr(port, name) == value for name, value in wanted.items())
+                and (not security_group or security_group in port.security_group_ids)
             ],
         )
 

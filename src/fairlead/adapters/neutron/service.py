@@ -211,6 +211,7 @@ class NeutronService:
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
+        security_group: str = "",
         tags: Collection[str] = (),
     ) -> list[Port]:
         """List the ports that match all that is given, of this project unless a network is named.
@@ -223,6 +224,7 @@ class NeutronService:
             network_id=network_id,
             device_id=device_id,
             mac_address=mac,
+            security_groups=security_group,
             tags=tags,
             project_id=project_id,
         )

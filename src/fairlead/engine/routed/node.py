@@ -14,13 +14,18 @@ from fairlead.ports.store import LeaseStore
 
 @dataclass(frozen=True, slots=True)
 class RoutedNode:
-    """A node whose NIC is a Neutron port. port_lock: of whoever changes that port's pairs and groups."""
+    """A node whose NIC is a Neutron port.
+
+    port_lock: of whoever changes that port's pairs and groups. unneeded: security groups, by id, that this node has no
+    more use for, and the epoch seconds since which no port has had them, None until somebody has looked.
+    """
 
     network_service: NetworkService
     routing: Routing
     store: LeaseStore
     clock: Clock
     port_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unneeded: dict[str, float | None] = field(default_factory=dict)
 
     def own(self) -> list[Lease]:
         """List the leases that this node holds."""

@@ -4,6 +4,8 @@ A port's pairs and groups are lists that a change replaces whole, so each change
 Pairs have no tags: those within the flannel network's ranges are Fairlead's on this port, all others are left alone.
 """
 
+from contextlib import suppress
+
 import structlog
 
 from fairlead.engine.names import OWNED
@@ -17,6 +19,9 @@ log = structlog.get_logger(__name__)
 _ATTEMPTS = 5
 """How often a port that changes under our hands is looked at again."""
 
+
+UNUSED_FOR = 5.0
+"""Seconds for which no port must have had a group before it is deleted."""
 
 GROUP_SPREAD = 4.0
 """Seconds over which nodes that miss the group make it, in the order of their ports' ids."""
@@ -97,7 +102,27 @@ async def _close(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwork], 
         log.info("closed a port", port=port.id, subnets=[str(part) for part in going])
         break
     if lease.own and last:
-        await _drop_group(node, lease.ranges)
+        for group in await _groups(node, lease.ranges):
+            node.unneeded.setdefault(group.id, None)
+
+
+async def drop_unneeded(node: RoutedNode) -> None:
+    """Delete the groups that this node has no use for, once no port has had them for a while. Raises as NetworkService.
+
+    Not at once: a port from which a group is being taken has it in OVN a moment longer than in Neutron's answers. If
+    the group is gone by then, Neutron can't bring that port to OVN any more, now or ever ("Port group … does not
+    exist", 2026.1).
+    """
+    for group_id, since in list(node.unneeded.items()):
+        now = node.clock.now()
+        if await node.network_service.find_ports(security_group=group_id):
+            del node.unneeded[group_id]  # whose port it is takes care of it
+        elif since is None:
+            node.unneeded[group_id] = now
+        elif now - since >= UNUSED_FOR:
+            with suppress(StillInUse):
+                await node.network_service.delete_security_group(group_id)
+            del node.unneeded[group_id]
 
 
 def is_within(cidr: IPNetwork, ranges: tuple[IPNetwork, ...]) -> bool:
@@ -135,7 +160,7 @@ async def _group(node: RoutedNode, lease: Lease) -> str:
     )
     first = (await _complete_groups(node, lease) or [made])[0]
     if first.id != made.id:
-        await node.network_service.delete_security_group(made.id)
+        node.unneeded[made.id] = None
     return first.id
 
 
@@ -145,12 +170,3 @@ async def _complete_groups(node: RoutedNode, lease: Lease) -> list[SecurityGroup
 
 async def _groups(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> list[SecurityGroup]:
     return await node.network_service.find_owned_security_groups(name=group_name(ranges), tags=(OWNED,))
-
-
-async def _drop_group(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> None:
-    """Delete the group, unless another node's port has it."""
-    for group in await _groups(node, ranges):
-        try:
-            await node.network_service.delete_security_group(group.id)
-        except StillInUse:
-            continue

@@ -13,7 +13,7 @@ import structlog
 from fairlead.engine.bell import Bell
 from fairlead.engine.pace import Pace
 from fairlead.engine.routed.node import RoutedNode
-from fairlead.engine.routed.ports import close_port, is_within, open_port
+from fairlead.engine.routed.ports import close_port, drop_unneeded, is_within, open_port
 from fairlead.engine.routed.routers import RouteChange, repeat, route_lease, unroute_lease
 from fairlead.model.errors import CloudUnavailable, FairleadError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork, Port
@@ -114,6 +114,9 @@ class Reconciler:
                 await self._try(f"lease {lease.id}", self.bury(lease), cloud=True)
             else:
                 self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
+        if self._node.unneeded:
+            self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
+            await self._try("groups", drop_unneeded(self._node), cloud=True)
 
     async def _reconcile_own(self, lease: Lease) -> None:
         if not lease.port_id:
@@ -176,6 +179,10 @@ class Reconciler:
         self._repeat(await unroute_lease(self._node, lease, port))
         last = not any(one.own and one.ranges == lease.ranges for one in current)
         await close_port(self._node, lease, keep=keep, last=last)
+        if lease.own and last:
+            await drop_unneeded(self._node)
+            if self._node.unneeded:
+                return  # the lease stays until its group is gone: a crash must not leave that
         if self._node.store.get(Lease, lease.id) == lease:
             self._node.store.delete(Lease, lease.id)
         log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)
