@@ -12,7 +12,7 @@ from ipaddress import ip_network
 import structlog
 
 from fairlead.engine.binding import Bound, nic_is_on
-from fairlead.engine.routed.node import find_own_port
+from fairlead.engine.own_port import find_own_port
 from fairlead.model.errors import Conflict, NotFound, UnsupportedRequest
 from fairlead.model.network import AddressPair, IPAddress, IPNetwork, Network, Port, PortChange
 from fairlead.model.records import Allocation

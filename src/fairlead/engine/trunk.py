@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from fairlead.engine.binding import Bound, nic_is_on
-from fairlead.engine.routed.node import find_own_port
+from fairlead.engine.own_port import find_own_port
 from fairlead.model.errors import Conflict, NotFound, QuotaExceeded
 from fairlead.model.network import IPNetwork, Network, Port, SubPort, Trunk
 from fairlead.model.records import Allocation

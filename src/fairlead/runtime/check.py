@@ -10,7 +10,7 @@ from fairlead.adapters.dataplane.ovs import OvsDataplane
 from fairlead.adapters.dataplane.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
-from fairlead.engine.routed.node import find_own_port
+from fairlead.engine.own_port import find_own_port
 from fairlead.engine.shared_mac import SharedMacBinding
 from fairlead.engine.trunk import TrunkBinding
 from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied

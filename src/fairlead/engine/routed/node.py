@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from fairlead.model.errors import NotFound
+from fairlead.engine.own_port import find_own_port
 from fairlead.model.network import Port
 from fairlead.model.records import Lease
 from fairlead.ports.clock import Clock
 from fairlead.ports.network_service import NetworkService
-from fairlead.ports.routing import Nic, Routing
+from fairlead.ports.routing import Routing
 from fairlead.ports.store import LeaseStore
 
 
@@ -46,21 +46,3 @@ class RoutedNode:
     async def port(self) -> Port:
         """Return this node's own port, known by its NIC's MAC. Raises NotFound, and what NetworkService raises."""
         return await find_own_port(self.network_service, self.routing)
-
-
-async def find_own_port(network_service: NetworkService, routing: Routing) -> Port:
-    """Return the port that the host's NIC is. Raises NotFound, and what NetworkService raises."""
-    nic = await routing.nic()
-    ports = await network_service.find_ports(mac=nic.mac)
-    mine = [port for port in ports if _has_address_of(port, nic)]
-    if not mine:
-        raise NotFound(
-            f"no port of this project has the MAC {nic.mac} of {nic.name}",
-            remedy="routed mode is for Nova instances; give the agent credentials of the instance's own project",
-        )
-    return mine[0]
-
-
-def _has_address_of(port: Port, nic: Nic) -> bool:
-    addresses = {one.ip for one in nic.addresses}
-    return any(fixed.address in addresses for fixed in port.fixed_ips)
