@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -105,7 +106,7 @@ class NicDataplane:
                 if attachment_id in known:
                     continue
                 try:
-                    await self._in_thread(lambda each=attachment_id: self._delete(each))  # type: ignore[misc]
+                    await self._in_thread(partial(self._delete, attachment_id))
                 except FairleadError as error:
                     errors.append(error)
                 else:
