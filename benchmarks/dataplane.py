@@ -15,6 +15,7 @@ from benchmarks.labs import lab_for, networks, remove_containers
 from benchmarks.paths import End, Run, container
 from benchmarks.report import Benchmark, Record, finish
 from fairlead.lab import Lab, LabSpec
+from fairlead.lab.manifest import load
 from fairlead.lab.spec import underlay_address
 
 PATHS = ("host", "overlay", "fairlead")
@@ -28,7 +29,7 @@ def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
             lab_for(LabSpec(name, hosts=2, mtu=mtu)) as lab,
             networks(lab, lab.hosts, [path for path in PATHS if path != "host"]) as names,
         ):
-            run.measure(lab, turn, mtu, partial(_ends, lab, names))
+            run.measure(load(lab.paths).datapath, turn, mtu, partial(_ends, lab, names))
     return run.record()
 
 

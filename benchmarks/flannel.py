@@ -1,8 +1,9 @@
 """Packets between two Nova instances: the instances themselves, flannel with Neutron under it, and flannel without.
 
-    python -m benchmarks.flannel [--rounds 2] [--seconds 3] [--mtus 1500,9000]
+    python -m benchmarks.flannel [--rounds 2] [--seconds 2] [--mtus 1500,9000]
 
-Each round brings up a lab with two instances on one subnet for each MTU. In it the paths take turns:
+Each round brings up a lab with two instances on one subnet for each MTU. In it the paths take turns, on Neutron's own
+switch, and where that runs in user space once more with the kernel's VXLAN in its place (see `shortcut`):
 
   node      from instance to instance
   routed    containers of Docker's, Fairlead in mode `routed`
@@ -23,10 +24,12 @@ from typing import Any
 
 from benchmarks import paths
 from benchmarks.labs import docker, lab_for, remove_containers, swarm
-from benchmarks.paths import End, Run, container
+from benchmarks.paths import IN_USER_SPACE, SHORTCUT, End, Run, container
 from benchmarks.report import Benchmark, Record, finish
+from benchmarks.shortcut import shortcut
 from fairlead.lab import Lab, LabSpec
 from fairlead.lab.flannel import Etcd, Flanneld, Pod, clean, pod
+from fairlead.lab.manifest import load
 from fairlead.lab.neutron import Neutron
 from fairlead.runtime.flannel_config import network_config
 
@@ -38,13 +41,17 @@ _PATIENCE = 60.0
 
 
 def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
-    """Run everything, taking turns."""
-    run = Run(PATHS, rounds, seconds, mtus)
+    """Run everything, taking turns; returns a record for each switch."""
+    run, quick = (Run(PATHS, rounds, seconds, mtus) for _ in range(2))
     for turn, mtu, name in run.turns():
         with lab_for(LabSpec(name, hosts=2, mtu=mtu, instances=2)) as lab:
             _allow_by_hand(lab, NETWORKS["host-gw"])
-            run.measure(lab, turn, mtu, partial(_ends, lab))
-    return run.record()
+            datapath = load(lab.paths).datapath
+            run.measure(datapath, turn, mtu, partial(_ends, lab))
+            if datapath == IN_USER_SPACE:
+                with shortcut(lab):
+                    quick.measure(SHORTCUT, turn, mtu, partial(_ends, lab))
+    return {"switches": [one.record() for one in (quick, run) if one.switch]}
 
 
 def _allow_by_hand(lab: Lab, network: str) -> None:
@@ -116,18 +123,22 @@ def _until_reached(client: End, server: End) -> None:
 
 
 def render(record: Record) -> str:
-    """Write one table: every path at every MTU, with ratios to the nodes themselves."""
-    return paths.render(record, PATHS, ("node",))
+    """Write a table for each switch: every path at every MTU, with ratios to the nodes themselves."""
+    return "\n\n".join(paths.render(one, PATHS, ("node",)) for one in record["switches"])
 
 
 def draw(record: Record, folder: Path) -> list[Path]:
-    """Draw a panel for each measurement."""
-    return paths.draw(record, PATHS, folder / "flannel.png", "Between two instances")
+    """Draw a picture for each switch, with a panel for each measurement."""
+    return [
+        picture
+        for one in record["switches"]
+        for picture in paths.draw(one, PATHS, folder / f"flannel-{one['switch']}.png", "Between two instances")
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and draw."""
-    chosen = paths.choices(__doc__).parse_args(arguments)
+    chosen = paths.choices(__doc__, seconds=2.0).parse_args(arguments)
     finish(Benchmark("flannel", render, draw), chosen, lambda: measure(chosen.rounds, chosen.seconds, chosen.mtus))
 
 

@@ -17,17 +17,23 @@ from pathlib import Path
 from benchmarks.labs import docker, run_command
 from benchmarks.machine import describe, machine
 from benchmarks.report import Column, Record, number, options, p50, p99, ratio, say, table
-from fairlead.lab import Lab
 from fairlead.lab.host import Host
 from fairlead.lab.install import install, require_root
 from fairlead.lab.lab import Silent
-from fairlead.lab.manifest import load
 from fairlead.lab.packages import find_program, install_packages
 from fairlead.lab.paths import CACHE_ROOT
 
 MTUS = (1500, 9000)
 DATAGRAM = 64
 """Bytes of a small datagram's payload."""
+
+IN_USER_SPACE, SHORTCUT = "netdev", "shortcut"
+_SWITCHES = {
+    IN_USER_SPACE: "Open vSwitch's, in user space",
+    SHORTCUT: "the kernel's VXLAN in the place of Open vSwitch",
+    "system": "Open vSwitch's, in the kernel",
+}
+"""What carries packets between hosts: a lab's datapath, or what stands in for one."""
 
 _PORT = 5201
 _PROBE = str(Path(__file__).with_name("probe.py"))
@@ -110,7 +116,7 @@ class Run:
     rounds: int
     seconds: float
     mtus: Sequence[int]
-    datapath: str = ""
+    switch: str = ""
 
     def __post_init__(self) -> None:
         prepare()
@@ -124,21 +130,21 @@ class Run:
                 yield turn, mtu, "bench" if mtu == self.mtus[0] else f"bench{mtu}"
 
     def measure(
-        self, lab: Lab, turn: int, mtu: int, ends: Callable[[str], AbstractContextManager[tuple[End, End]]]
+        self, switch: str, turn: int, mtu: int, ends: Callable[[str], AbstractContextManager[tuple[End, End]]]
     ) -> None:
-        """Measure all paths once in a lab, from client to server; each round begins with another one."""
-        self.datapath = load(lab.paths).datapath
+        """Measure all paths once on a switch, from client to server; each round begins with another one."""
+        self.switch = switch
         shift = turn % len(self.paths)
         for path in (*self.paths[shift:], *self.paths[:shift]):
             with ends(path) as (client, server):
                 measure_path(client, server, self._samples[path, mtu], self.seconds)
-            say(f"round {turn + 1} of {self.rounds}, MTU {mtu}: {path}")
+            say(f"round {turn + 1} of {self.rounds}, MTU {mtu}, the switch {_SWITCHES[switch]}: {path}")
 
     def record(self) -> Record:
         """Return what was found."""
         return {
             "machine": self._before,
-            "datapath": self.datapath,
+            "switch": self.switch,
             "rounds": self.rounds,
             "seconds": self.seconds,
             "mtus": list(self.mtus),
@@ -213,8 +219,7 @@ def render(record: Record, paths: Sequence[str], bases: Sequence[str]) -> str:
     failures = [
         f"Failed: {one['path']} at {one['mtu']}: {said}" for one in samples.values() for said in one["failures"]
     ]
-    where = "in user space" if record["datapath"] == "netdev" else "the kernel's"
-    how = f"{record['rounds']} rounds of {record['seconds']:g} s each; the switch is {where}"
+    how = f"{record['rounds']} rounds of {record['seconds']:g} s each; the switch is {_SWITCHES[record['switch']]}"
     return "\n\n".join([table(columns, rows), *failures, f"{how}. {describe(record['machine'])}."])
 
 
@@ -236,15 +241,14 @@ def draw(record: Record, paths: Sequence[str], file: Path, title: str) -> list[P
         panel("One byte there and back", "µs (whiskers: p99)", "latency", 1e3, p99),
         panel(f"UDP datagrams of {DATAGRAM} bytes", "received a second", "datagrams", 1),
     ]
-    where = "a switch in user space" if record["datapath"] == "netdev" else "the kernel's switch"
-    return [bars(panels, file, title, f"p50; {where}: compare, don't quote")]
+    return [bars(panels, file, title, f"p50; the switch is {_SWITCHES[record['switch']]}: compare, don't quote")]
 
 
-def choices(description: str | None) -> argparse.ArgumentParser:
+def choices(description: str | None, seconds: float = 3.0) -> argparse.ArgumentParser:
     """A parser with the options that these benchmarks have."""
     parser = options(description)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement [3]")
+    parser.add_argument("--seconds", type=float, default=seconds, help=f"of each measurement [{seconds:g}]")
     parser.add_argument(
         "--mtus", type=lambda text: [int(one) for one in text.split(",")], default=list(MTUS), help="[1500,9000]"
     )

@@ -37,17 +37,30 @@ def test_containers_are_compared_with_the_bridge_and_failures_are_told() -> None
     assert "Linux 6.1, 2 x CPU, 4.0 GB, Docker 20.10, Python 3.11" in text
 
 
-def test_paths_are_compared_with_the_hosts_and_the_overlay() -> None:
-    def path(name: str, scale: int, failures: list[str]) -> dict[str, Any]:
-        values = {"tcp": [scale * 1e9], "latency": [scale * 50_000], "datagrams": [scale * 1000.0]}
-        return {"path": name, "mtu": 1500, "inner": 1400, "failures": failures, **values}
+def path(name: str, scale: int, failures: list[str]) -> dict[str, Any]:
+    values = {"tcp": [scale * 1e9], "latency": [scale * 50_000], "datagrams": [scale * 1000.0]}
+    return {"path": name, "mtu": 1500, "inner": 1400, "failures": failures, **values}
 
+
+def measured(switch: str, samples: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"machine": MACHINE, "rounds": 1, "seconds": 3.0, "switch": switch, "mtus": [1500], "samples": samples}
+
+
+def test_paths_are_compared_with_the_hosts_and_the_overlay() -> None:
     samples = [path("host", 4, []), path("overlay", 2, []), path("fairlead", 1, ["iperf3: no route"])]
-    record = {"machine": MACHINE, "rounds": 1, "seconds": 3.0, "datapath": "netdev", "mtus": [1500], "samples": samples}
-    text = dataplane.render(record)
+    text = dataplane.render(measured("netdev", samples))
     assert "| 1500 | fairlead | 1400 | 1,000 | 0.25 | 0.50 | 50 | 0.25 | 0.50 | 50 | 1,000 | 0.25 | 0.50 | 1 |" in text
     assert "Failed: fairlead at 1500: iperf3: no route" in text
-    assert "the switch is in user space" in text
+    assert "the switch is Open vSwitch's, in user space" in text
+
+
+def test_paths_between_instances_are_compared_on_each_switch_by_itself() -> None:
+    slow = [path(name, 2, []) for name in flannel.PATHS]
+    quick = [path(name, 40 if name == "node" else 10, []) for name in flannel.PATHS]
+    text = flannel.render({"switches": [measured("shortcut", quick), measured("netdev", slow)]})
+    fast, usual = text.split("the switch is the kernel's VXLAN in the place of Open vSwitch")
+    assert "| 1500 | vxlan | 1400 | 10,000 | 0.25 |" in fast
+    assert "| 1500 | vxlan | 1400 | 2,000 | 1.00 |" in usual
 
 
 def test_imports_are_added_up_by_package() -> None:
