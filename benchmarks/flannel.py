@@ -3,7 +3,8 @@
     python -m benchmarks.flannel [--rounds 2] [--seconds 2] [--mtus 1500,9000]
 
 Each round brings up a lab with two instances on one subnet for each MTU. In it the paths take turns, on Neutron's own
-switch, and where that runs in user space once more with the kernel's VXLAN in its place (see `shortcut`):
+switch, and where that runs in user space twice more with the kernel's VXLAN in its place (see `shortcut`), over a wire
+as quick as memory and over one as quick as many clouds' network cards:
 
   node      from instance to instance
   routed    containers of Docker's, Fairlead in mode `routed`
@@ -24,7 +25,7 @@ from typing import Any
 
 from benchmarks import paths
 from benchmarks.labs import docker, lab_for, remove_containers, swarm
-from benchmarks.paths import IN_USER_SPACE, SHORTCUT, End, Run, container
+from benchmarks.paths import IN_USER_SPACE, SHORTCUT, WIRE, WIRE_GBITS, End, Run, container
 from benchmarks.report import Benchmark, Record, finish
 from benchmarks.shortcut import shortcut
 from fairlead.lab import Lab, LabSpec
@@ -42,16 +43,18 @@ _PATIENCE = 60.0
 
 def measure(rounds: int, seconds: float, mtus: Sequence[int]) -> Record:
     """Run everything, taking turns; returns a record for each switch."""
-    run, quick = (Run(PATHS, rounds, seconds, mtus) for _ in range(2))
-    for turn, mtu, name in run.turns():
+    own, kernel, wire = runs = [Run(PATHS, rounds, seconds, mtus) for _ in range(3)]
+    for turn, mtu, name in own.turns():
         with lab_for(LabSpec(name, hosts=2, mtu=mtu, instances=2)) as lab:
             _allow_by_hand(lab, NETWORKS["host-gw"])
-            datapath = load(lab.paths).datapath
-            run.measure(datapath, turn, mtu, partial(_ends, lab))
+            ends, datapath = partial(_ends, lab), load(lab.paths).datapath
+            own.measure(datapath, turn, mtu, ends)
             if datapath == IN_USER_SPACE:
                 with shortcut(lab):
-                    quick.measure(SHORTCUT, turn, mtu, partial(_ends, lab))
-    return {"switches": [one.record() for one in (quick, run) if one.switch]}
+                    kernel.measure(SHORTCUT, turn, mtu, ends)
+                with shortcut(lab, WIRE_GBITS):
+                    wire.measure(WIRE, turn, mtu, ends)
+    return {"switches": [run.record() for run in reversed(runs) if run.switch]}
 
 
 def _allow_by_hand(lab: Lab, network: str) -> None:

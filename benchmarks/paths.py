@@ -27,10 +27,12 @@ MTUS = (1500, 9000)
 DATAGRAM = 64
 """Bytes of a small datagram's payload."""
 
-IN_USER_SPACE, SHORTCUT = "netdev", "shortcut"
+IN_USER_SPACE, SHORTCUT, WIRE = "netdev", "shortcut", "wire"
+WIRE_GBITS = 10
 _SWITCHES = {
     IN_USER_SPACE: "Open vSwitch's, in user space",
     SHORTCUT: "the kernel's VXLAN in the place of Open vSwitch",
+    WIRE: f"the kernel's VXLAN in the place of Open vSwitch, over a wire of {WIRE_GBITS} Gbit/s",
     "system": "Open vSwitch's, in the kernel",
 }
 """What carries packets between hosts: a lab's datapath, or what stands in for one."""
@@ -165,7 +167,7 @@ def measure_path(client: End, server: End, sample: Sample, seconds: float) -> No
     """Measure one path once; what fails is noted in the sample."""
     try:
         # The first packets between two ends teach the switches where they are; they are nobody's measurement.
-        client.run("busybox", "ping", "-c", "5", "-W", "1", server.address, timeout=30)
+        client.run("busybox", "ping", "-c", "5", "-i", "0.2", "-W", "1", server.address, timeout=30)
         sample.inner = client.mtu()
         # The first second, in which TCP finds its speed, is left out (-O).
         sample.tcp.append(_iperf(client, server, seconds, "-O", "1")["sum_received"]["bits_per_second"])

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -145,6 +145,7 @@ def tell(story: str, agents: int, containers: int, workers: int) -> Record:
             "starts": starts,
             "failed": sum(host.failed for host in hosts),
             "calls": dict(neutron.calls),
+            "spent": dict(neutron.spent),
             "busiest": max(seconds.values(), default=0),
             "ports": len(neutron.ports),
             "unanswered": neutron.given_up,
@@ -213,16 +214,16 @@ def render(record: Record) -> str:
             Column("DELETE"),
             Column("PUT (names)"),
             Column("calls a second, mean / busiest"),
-            Column("calls per 1000 starts, without names"),
+            Column("per 1000 starts, without names: calls"),
+            Column("workers' s"),
+            Column("of them for questions"),
         ]
         parts += [f"**{title}**", table(columns, rows)]
     return "\n\n".join([*parts, f"{describe(record['machine'])}."])
 
 
 def _row(one: Record) -> list[str]:
-    calls: Counter[str] = Counter()
-    for what, count in one["calls"].items():
-        calls[what.split()[0]] += count
+    calls, spent = (_by_method(one[what]) for what in ("calls", "spent"))
     ideal = f" ({number(one['ideal'])})" if one["story"] != "churn" else ""
     return [
         number(one["agents"]),
@@ -231,10 +232,23 @@ def _row(one: Record) -> list[str]:
         f"{number(one['took'])}{ideal}",
         *(" / ".join(number(value) for value in one[what]) or "-" for what in ("hosts", "supplied")),
         " / ".join(number(value, 1) for value in one["waits"]) or "-",
-        *(number(calls[method]) for method in ("POST", "GET", "DELETE", "PUT")),
-        f"{number(calls.total() / one['took'], 1)} / {number(one['busiest'])}",
-        number(1000 * (calls.total() - calls["PUT"]) / one["starts"]) if one["starts"] else "-",
+        *(number(count) for count in calls.values()),
+        f"{number(sum(calls.values()) / one['took'], 1)} / {number(one['busiest'])}",
+        *_each_thousand(
+            one["starts"], sum(calls.values()) - calls["PUT"], sum(spent.values()) - spent["PUT"], spent["GET"]
+        ),
     ]
+
+
+def _by_method(amounts: Mapping[str, float]) -> dict[str, float]:
+    found = dict.fromkeys(("POST", "GET", "DELETE", "PUT"), 0.0)
+    for what, amount in amounts.items():
+        found[what.split()[0]] += amount
+    return found
+
+
+def _each_thousand(starts: int, *amounts: float) -> list[str]:
+    return [number(1000 * amount / starts) if starts else "-" for amount in amounts]
 
 
 def draw(record: Record, folder: Path) -> list[Path]:

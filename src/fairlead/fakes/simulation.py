@@ -5,7 +5,7 @@ has given up on as well, because that is what a WSGI server does.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -37,7 +37,8 @@ class SimulatedNeutron:
     """The part of NetworkService that ports need, shared by many agents.
 
     workers: requests worked on at once. patience: seconds that a client waits for an answer, create_patience: for new
-    ports. port_quota: ports in all, None: no limit. down: no request is answered.
+    ports. port_quota: ports in all, None: no limit. down: no request is answered. calls, spent: how many, and seconds
+    of workers, by request.
     """
 
     workers: int = 4
@@ -48,6 +49,7 @@ class SimulatedNeutron:
     down: bool = False
     ports: dict[str, Port] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     given_up: int = 0
     log: list[tuple[float, str]] = field(default_factory=list)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
@@ -115,7 +117,7 @@ class SimulatedNeutron:
     async def _request(self, what: str, seconds: float, act: Callable[[], T], *, patience: float = 0.0) -> T:
         self.calls[what] += 1
         self.log.append((asyncio.get_running_loop().time(), what))
-        task = asyncio.create_task(self._work(seconds, act))
+        task = asyncio.create_task(self._work(what, seconds, act))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         done, _ = await asyncio.wait([task], timeout=patience or self.patience)
@@ -124,7 +126,7 @@ class SimulatedNeutron:
             raise CloudUnavailable(f"no answer within {self.patience:g} s")
         return task.result()
 
-    async def _work(self, seconds: float, act: Callable[[], T]) -> T:
+    async def _work(self, what: str, seconds: float, act: Callable[[], T]) -> T:
         if self._free is None:
             self._free = asyncio.Semaphore(self.workers)
         if self.down:
@@ -132,6 +134,7 @@ class SimulatedNeutron:
             raise CloudUnavailable("503")
         async with self._free:
             await asyncio.sleep(seconds)
+            self.spent[what] += seconds
             return act()
 
 
