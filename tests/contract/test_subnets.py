@@ -35,11 +35,12 @@ def new_subnet(
 
 
 async def test_a_made_subnet_is_described_as_it_is_found_later(neutron: NeutronService, network: Network) -> None:
+    tags = frozenset({"fairlead", "docker=1"})
     made = await neutron.create_subnet(
-        new_subnet(network, "10.20.0.0/24", "10.20.0.1", name="web", tags=frozenset({"fairlead", "docker=1"}))
+        new_subnet(network, "10.20.0.0/24", "10.20.0.1", name="web", description="of a test", tags=tags)
     )
     assert await neutron.find_subnets(network.id) == [made]
-    assert (made.name, made.network_id, made.tags) == ("web", network.id, frozenset({"fairlead", "docker=1"}))
+    assert (made.name, made.description, made.network_id, made.tags) == ("web", "of a test", network.id, tags)
 
 
 async def test_without_pools_every_address_but_the_gateway_is_given_out(

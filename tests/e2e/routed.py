@@ -15,6 +15,7 @@ from tests.e2e.docker import Docker, Running
 from tests.e2e.instance import Instance
 
 PYTHON = Path(sys.executable)
+CONFIGURATION = "/etc/fairlead/fairlead.toml"
 WEB, WEB6 = "10.60.0.0/16", "fd00:60::/64"
 DB, DB6 = "10.61.0.0/24", "fd00:61::/64"
 
@@ -40,6 +41,11 @@ class Node:
                 return probe.connect_ex(str(self.instance.host.path("/run/docker/plugins/fairlead.sock"))) == 0
 
         self.agent.start(answers)
+
+    def lose_memory(self) -> None:
+        """Delete the agent's file; the agent must be down."""
+        configured = self.instance.host.run(["sed", "-n", 's/^state_dir = "\\(.*\\)"/\\1/p', CONFIGURATION]).stdout
+        self.instance.host.run(["sh", "-c", f"rm {configured.strip()}/routed.sqlite*"])
 
     def clear(self) -> None:
         """Remove the test's containers and networks."""

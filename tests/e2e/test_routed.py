@@ -89,6 +89,22 @@ def test_a_killed_agent_leaves_containers_talking_and_a_new_one_goes_on(nodes: d
     assert eventually(lambda: reach(again, web["i2"]) and reach(web["i3"], again))
 
 
+def test_a_lost_memory_is_rebuilt_with_containers_running(nodes: dict[str, Node]) -> None:
+    pair = {name: nodes[name] for name in ("i1", "i2")}
+    web = join(pair, "web", WEB, WEB6)
+    assert eventually(lambda: reach(web["i1"], web["i2"]))
+    node = nodes["i1"]
+    node.agent.stop(kill=True)
+    node.lose_memory()
+    assert reach(web["i2"], web["i1"])
+    node.start()
+    another = node.docker.run("another", "web")
+    assert "rebuilt this node's memory" in node.agent.log.read_text()
+    assert another.address != web["i1"].address
+    assert reach(web["i2"], web["i1"])
+    assert eventually(lambda: reach(another, web["i2"]) and reach(another, web["i1"]))
+
+
 def test_rules_and_routes_that_somebody_removes_come_back(nodes: dict[str, Node]) -> None:
     web, db = join(nodes, "web", WEB, WEB6), join(nodes, "db", DB, DB6)
     assert eventually(lambda: reach(web["i1"], web["i3"]))

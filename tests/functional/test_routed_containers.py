@@ -92,7 +92,12 @@ async def test_an_attachment_is_made_again_wherever_it_is_and_removed_with_its_r
     for _ in range(2):
         await node.apply(one)
     sandbox = await plug(one)
-    assert [(seen.port_id, seen.away) for seen in await node.plugged()] == [(one.id, True)]
+    (seen,) = await node.plugged()
+    assert (seen.port_id, seen.away, {str(address) for address in seen.addresses}) == (
+        one.id,
+        True,
+        {"10.60.7.2", "fd00:60::7:2"},
+    )
     await node.apply(one)
     assert pings(sandbox, "10.60.0.1")
     assert "10.60.7.2" in run("ip", "route", "show", "proto", str(PROTOCOL))

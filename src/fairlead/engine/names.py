@@ -6,9 +6,10 @@ separates tags in a filter, and no slash where it is put into a path.
 
 from dataclasses import dataclass
 from hashlib import blake2s
+from ipaddress import ip_address, ip_network
 
-from fairlead.model.network import IPNetwork, Network
-from fairlead.model.records import JoinedNetwork
+from fairlead.model.network import IPAddress, IPNetwork, Network
+from fairlead.model.records import AddressPool, JoinedNetwork
 
 OWNED = "fairlead"
 """On everything that Fairlead made; what lacks it is never changed or deleted."""
@@ -23,6 +24,10 @@ _MADE_BY = "Made by Fairlead"
 _SERVES = "Container network "
 _INTERNAL = "internal"
 _SINGLE = "single use"
+_RANGE = "range "
+_GATEWAY = "gateway "
+_PART = "addresses of "
+_ROUTED = "fairlead:routed="
 _TAG_LIMIT = 60
 SHORT_ID = 12
 """Characters of an engine's id that its own listings show."""
@@ -46,7 +51,12 @@ def pool_tag(cidr: IPNetwork) -> str:
 
 def routed_tag(cidr: IPNetwork) -> str:
     """Tag an owned network of mode `routed` with its range, which is divided among the nodes."""
-    return f"fairlead:routed={cidr}"
+    return f"{_ROUTED}{cidr}"
+
+
+def is_routed(network: Network) -> bool:
+    """Say whether a network is of mode `routed`."""
+    return any(tag.startswith(_ROUTED) for tag in network.tags)
 
 
 def host_tag(host: str) -> str:
@@ -91,6 +101,17 @@ class Described:
     single_use: bool
 
 
+@dataclass(frozen=True, slots=True)
+class DescribedBlock:
+    """What a block's description tells: the engine's network that it serves, and the address pool that it is of."""
+
+    engine_network: str
+    internal: bool
+    cidr: IPNetwork
+    gateway: IPAddress | None
+    part: IPNetwork | None
+
+
 def unknown_endpoint(port_id: str) -> str:
     """Stand for the endpoint of a port that is in a container, where a rebuilt memory can't tell which."""
     return f"unknown {port_id}"
@@ -108,6 +129,36 @@ def described_network(description: str) -> Described | None:
     if not first.startswith(_SERVES):
         return None
     return Described(first.removeprefix(_SERVES), internal=_INTERNAL in words, single_use=_SINGLE in words)
+
+
+def block_description(joined: JoinedNetwork, pool: AddressPool) -> str:
+    """Describe a node's block of a network in mode `routed`, for the same end."""
+    words = [
+        f"{_SERVES}{joined.id}",
+        f"{_RANGE}{pool.cidr}",
+        *([_INTERNAL] if joined.internal else []),
+        *([f"{_GATEWAY}{pool.gateway}"] if pool.gateway else []),
+        *([f"{_PART}{pool.part}"] if pool.part else []),
+    ]
+    return ", ".join(words)
+
+
+def described_block(description: str) -> DescribedBlock | None:
+    """Read a block's description; None where it is not ours."""
+    words = description.split(", ")
+
+    def after(word: str) -> str:
+        return next((one.removeprefix(word) for one in words if one.startswith(word)), "")
+
+    if not after(_SERVES) or not after(_RANGE):
+        return None
+    return DescribedBlock(
+        engine_network=after(_SERVES),
+        internal=_INTERNAL in words,
+        cidr=ip_network(after(_RANGE)),
+        gateway=ip_address(after(_GATEWAY)) if after(_GATEWAY) else None,
+        part=ip_network(after(_PART)) if after(_PART) else None,
+    )
 
 
 def _fit(prefix: str, text: str) -> str:

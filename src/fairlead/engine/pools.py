@@ -63,7 +63,7 @@ class AddressPools:
         if part is not None:
             _refuse_part(part, chosen, subnet)
         pool = AddressPool(
-            id=f"{str(reference) or _ANY}@{chosen}",
+            id=f"{reference}@{chosen}" if str(reference) else plain_pool_id(chosen),
             part=part,
             cidr=chosen,
             reference=reference,
@@ -205,6 +205,11 @@ def free_pools(store: LeaseStore, engine_network: str) -> None:
     for pool in store.all(AddressPool):
         if pool.engine_network == engine_network:
             store.put(replace(pool, engine_network=""))
+
+
+def plain_pool_id(cidr: IPNetwork) -> str:
+    """Return the id of the pool of a range for which no network was named."""
+    return f"{_ANY}@{cidr}"
 
 
 def first_address(cidr: IPNetwork) -> IPAddress:

@@ -58,6 +58,7 @@ class Subnet:
     cidr: IPNetwork
     gateway: IPAddress | None
     name: str = ""
+    description: str = ""
     allocation_pools: tuple[AddressRange, ...] = ()
     host_routes: tuple[HostRoute, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -181,6 +182,7 @@ class NewSubnet:
     cidr: IPNetwork
     gateway: IPAddress | None
     name: str = ""
+    description: str = ""
     allocation_pools: tuple[AddressRange, ...] = ()
     host_routes: tuple[HostRoute, ...] = ()
     tags: frozenset[str] = frozenset()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fairlead.model.attachment import Attachment
+from fairlead.model.network import IPAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,14 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """A port that the switch has. away: the sandbox's end is in a container."""
+    """A port that the switch has. away: the sandbox's end is in a container.
+
+    addresses: those that are routed to the host's end, in the modes that do so.
+    """
 
     port_id: str
     away: bool
+    addresses: tuple[IPAddress, ...] = ()
 
 
 class Dataplane(Protocol):

@@ -22,6 +22,7 @@ from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.leases import Leases
 from fairlead.engine.routed.networks import Networks
 from fairlead.engine.routed.node import RoutedNode
+from fairlead.engine.routed.rebuild import Rebuild
 from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.frontends.docker.app import make_app as make_docker_app
 from fairlead.frontends.docker.app import routes
@@ -79,16 +80,18 @@ async def wire_routed(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         pools = AddressPools(node, nothing_to_adopt, on_no_range)
         addresses, endpoints = BlockAddresses(networks, pools), Endpoints(networks, dataplane)
         keeper = NetworkKeeper(networks, addresses, random=random)
+        rebuild = Rebuild(networks, dataplane)
         await stack.enter_async_context(hints.listen(keeper.look))
 
         async def begin() -> None:
             become_router((await node.routing.nic()).name)
+            await rebuild.ensure()
             await dataplane.sweep(endpoints)
             await networks.guard()
 
         docker = make_docker_app(
             routes(NetworkDriver(networks, endpoints), IpamDriver(pools, addresses, routed=True)),
-            prepare=nothing_to_prepare,
+            prepare=rebuild.ensure,
             new_request_id=observation.begin_rpc,
             observe=observation.end_rpc,
         )
@@ -110,7 +113,3 @@ async def nothing_to_adopt(_reference: NetworkReference, _cidr: IPNetwork | None
 async def on_no_range(_cidr: IPNetwork) -> bool:
     """Say that the NIC is on no range that Docker has not named: it names them all."""
     return False
-
-
-async def nothing_to_prepare() -> None:
-    """A memory that was lost is not rebuilt in this mode."""

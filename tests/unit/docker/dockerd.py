@@ -57,7 +57,7 @@ class PlugBoard:
 
     async def plugged(self) -> list[Plugged]:
         self._check()
-        return [Plugged(one.port_id or one.id, one.id in self.away) for one in self.attachments.values()]
+        return [Plugged(one.port_id or one.id, one.id in self.away, one.addresses) for one in self.attachments.values()]
 
     async def sweep(self, known: Container[str]) -> list[str]:
         self._check()

@@ -18,6 +18,7 @@ from fairlead.engine.routed.keeper import NetworkKeeper
 from fairlead.engine.routed.leases import Leases
 from fairlead.engine.routed.networks import Networks
 from fairlead.engine.routed.node import RoutedNode
+from fairlead.engine.routed.rebuild import Rebuild
 from fairlead.engine.routed.reconcile import Reconciler
 from fairlead.frontends.docker.app import make_app as make_docker_app
 from fairlead.frontends.docker.app import routes
@@ -28,7 +29,7 @@ from fairlead.model.errors import Conflict
 from fairlead.model.network import FixedIP, IPAddress, IPNetwork, NewPort, Port
 from fairlead.ports.guard import GuardedNetwork
 from fairlead.ports.routing import Nic
-from fairlead.runtime.routed import nothing_to_adopt, nothing_to_prepare, on_no_range
+from fairlead.runtime.routed import nothing_to_adopt, on_no_range
 from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard
 
 RANGE, RANGE6 = "10.100.0.0/16", "fd00:100::/48"
@@ -102,10 +103,11 @@ class Instance(Dockerd):
         )
         pools = AddressPools(node, nothing_to_adopt, on_no_range)
         addresses, endpoints = Addresses(self.networks, pools), Endpoints(self.networks, self.dataplane)
+        self.rebuild = Rebuild(self.networks, self.dataplane)
         self.keeper = NetworkKeeper(self.networks, addresses, random=lambda: 0.5)
         docker = make_docker_app(
             routes(NetworkDriver(self.networks, endpoints), IpamDriver(pools, addresses, routed=True)),
-            prepare=nothing_to_prepare,
+            prepare=self.rebuild.ensure,
             new_request_id=lambda: "req-1",
             observe=lambda _path, _status, _seconds: None,
         )

@@ -62,6 +62,16 @@ async def test_a_container_gets_an_address_alone_on_its_link_and_the_gateway_by_
     } in one.join["StaticRoutes"]
 
 
+async def test_an_address_rests_also_where_the_agent_was_restarted(launch: Launch) -> None:
+    node = await launch(1)
+    network = await node.network_create(WEB)
+    one = await node.run(network)
+    await node.stop()
+    await node.start()
+    await node.rm(one, behind=False)
+    assert (await node.run(network)).address != one.address
+
+
 async def test_starts_and_stops_make_no_call_of_neutrons(site: Site, launch: Launch) -> None:
     node = await launch(1)
     network = await node.network_create(WEB)

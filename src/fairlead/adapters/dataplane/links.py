@@ -117,21 +117,17 @@ class Links:
                 refused[name] = DataplaneError(f"can't look at {name}: {answer.reason}")
         return [refused.get(name) for name in names]
 
-    def marks(self) -> set[str]:
-        """Return the ids of all attachments that have a device of Fairlead's here. Raises DataplaneError."""
-        (answer,) = self._exchange(netlink.dump_veths())
-        _check(answer, "can't list the devices")
-        marks = (attachment_of_device(link.name, link.alias) for link in answer.links)
-        return {attachment_id for attachment_id in marks if attachment_id}
+    def marked(self) -> dict[str, Link]:
+        """Return the host's ends of all attachments that have one here, by the attachments' ids.
 
-    def away(self) -> set[str]:
-        """Return the ids of the attachments whose sandbox's end is in another namespace. Raises DataplaneError."""
+        Raises DataplaneError.
+        """
         (answer,) = self._exchange(netlink.dump_veths())
         _check(answer, "can't list the devices")
         return {
-            attachment_id
+            attachment_id: link
             for link in answer.links
-            if link.peer_away and (attachment_id := attachment_of_device(link.name, link.alias))
+            if (attachment_id := attachment_of_device(link.name, link.alias))
         }
 
     def _own(self, attachment_id: str) -> Link | None:

@@ -100,7 +100,8 @@ class OvsDataplane:
 
     async def plugged(self) -> list[Plugged]:
         """List the ports of Fairlead's attachments that the switch has. Raises SwitchUnavailable, DataplaneError."""
-        away = await self._in_thread(self._links.away)
+        marked = await self._in_thread(self._links.marked)
+        away = {attachment_id for attachment_id, link in marked.items() if link.peer_away}
         ports = await self._ovsdb.read(rows.port_ids)
         return [Plugged(port_id, attachment_id in away) for attachment_id, port_id in ports.items()]
 
@@ -117,7 +118,7 @@ class OvsDataplane:
             found.update(await self._ovsdb.read(rows.marks))
 
         async def find_devices() -> None:
-            found.update(await self._in_thread(self._links.marks))
+            found.update(await self._in_thread(self._links.marked))
 
         async def remove_unless_known(attachment_id: str) -> None:
             async with self._turns.turn(attachment_id):

@@ -6,6 +6,7 @@ discovery as on any link.
 
 import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final, TypeVar
@@ -59,16 +60,27 @@ class RoutedDataplane:
 
     async def plugged(self) -> list[Plugged]:
         """List the attachments that have devices here, by their own ids: they have no ports. Raises DataplaneError."""
-        marks, away = await asyncio.to_thread(lambda: (self._links.marks(), self._links.away()))
-        return [Plugged(mark, mark in away) for mark in sorted(marks)]
+        return await asyncio.to_thread(self._plugged)
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all of Fairlead's devices but the known ids'; return the ids removed. Raises DataplaneError."""
-        found = await asyncio.to_thread(self._links.marks)
+        found = await asyncio.to_thread(self._links.marked)
         orphans = sorted(one for one in found if one not in known)
         for orphan in orphans:
             await self.remove(orphan)
         return orphans
+
+    def _plugged(self) -> list[Plugged]:
+        marked, addresses = self._links.marked(), defaultdict(list)
+        for version in (4, 6):
+            (answer,) = netlink.exchange([netlink_routes.dump_routes(version)])
+            for route in netlink_routes.read_routes(answer):
+                if route.protocol == PROTOCOL:
+                    addresses[route.device].append(route.destination.network_address)
+        return [
+            Plugged(attachment_id, link.peer_away, tuple(addresses[link.index]))
+            for attachment_id, link in sorted(marked.items())
+        ]
 
     def _apply(self, attachment: Attachment) -> None:
         found = self._links.look(attachment)

@@ -77,6 +77,7 @@ class SubnetWire(msgspec.Struct):
     cidr: str
     gateway_ip: str | None = None
     name: str = ""
+    description: str = ""
     allocation_pools: list[PoolWire] = []
     host_routes: list[RouteWire] = []
     tags: list[str] = []
@@ -90,6 +91,7 @@ class SubnetWire(msgspec.Struct):
             cidr=ip_network(self.cidr),
             gateway=ip_address(self.gateway_ip) if self.gateway_ip else None,
             name=self.name,
+            description=self.description,
             allocation_pools=tuple(
                 AddressRange(ip_address(pool.start), ip_address(pool.end)) for pool in self.allocation_pools
             ),
@@ -243,6 +245,7 @@ class _NewSubnetWire(msgspec.Struct, omit_defaults=True):
     gateway_ip: str | None
     name: str
     enable_dhcp: bool
+    description: str = ""
     allocation_pools: list[PoolWire] = []
     host_routes: list[RouteWire] = []
 
@@ -286,6 +289,7 @@ def new_subnet_body(new: NewSubnet) -> bytes:
             gateway_ip=str(new.gateway) if new.gateway else None,
             name=new.name,
             enable_dhcp=False,
+            description=new.description,
             allocation_pools=pools,
             host_routes=[RouteWire(str(route.destination), str(route.nexthop)) for route in new.host_routes],
         ),

@@ -56,6 +56,9 @@ class Addresses:
             return
         self._store.delete(Claim, claim.id)
         self._networks.bell.ring()
+        lease = self._store.get(Lease, pool.engine_network)
+        if lease and (place := _place(_parts(pool, lease), address)) is not None:
+            self._last.setdefault(pool.id, place)  # an agent that has only just started begins behind it
 
     def free(self, pool: AddressPool, lease: Lease) -> int:
         """Count the free addresses of a pool in the blocks that this node holds."""
@@ -128,6 +131,15 @@ def _at(parts: list[IPNetwork], place: int) -> IPAddress:
             return part.network_address + place
         place -= part.num_addresses
     raise IndexError(place)
+
+
+def _place(parts: list[IPNetwork], address: IPAddress) -> int | None:
+    before = 0
+    for part in parts:
+        if address in part:
+            return before + int(address) - int(part.network_address)
+        before += part.num_addresses
+    return None
 
 
 def _turn(start: int, total: int) -> Iterator[int]:

@@ -43,12 +43,13 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block that a node holds. nexthop: the node's address."""
+    """A block that a node holds. nexthop: the node's address. description: whom it serves there (`names`)."""
 
     subnet_id: str
     cidr: IPNetwork
     nexthop: IPAddress
     port_id: str
+    description: str = ""
 
 
 def block_of(subnet: Subnet) -> Block | None:
@@ -57,7 +58,7 @@ def block_of(subnet: Subnet) -> Block | None:
     nexthop = next((route.nexthop for route in subnet.host_routes if route.destination == subnet.cidr), None)
     if nexthop is None or OWNED not in subnet.tags:
         return None
-    return Block(subnet.id, subnet.cidr, nexthop, port_id)
+    return Block(subnet.id, subnet.cidr, nexthop, port_id, subnet.description)
 
 
 def block_length(cidr: IPNetwork) -> int:
@@ -72,7 +73,13 @@ def block_length(cidr: IPNetwork) -> int:
 
 
 async def take_block(
-    service: NetworkService, network_id: str, cidr: IPNetwork, holder: Holder, *, within: IPNetwork | None = None
+    service: NetworkService,
+    network_id: str,
+    cidr: IPNetwork,
+    holder: Holder,
+    description: str,
+    *,
+    within: IPNetwork | None = None,
 ) -> Block:
     """Make the first free block of a range, from a place on that differs from node to node; within: of this part.
 
@@ -94,6 +101,7 @@ async def take_block(
             cidr=chosen,
             gateway=None,
             name=f"{holder.name} {holder.port_id}",
+            description=description,
             host_routes=(HostRoute(chosen, nexthop),),
             tags=frozenset({OWNED}),
         )
@@ -102,7 +110,7 @@ async def take_block(
         except OverlappingSubnet:
             seed += 1
             continue
-        return Block(made.id, chosen, nexthop, holder.port_id)
+        return Block(made.id, chosen, nexthop, holder.port_id, description)
     raise NoFreeAddress(f"other nodes take the blocks of {cidr} faster than this one", remedy="try again")
 
 

@@ -26,7 +26,7 @@ class Endpoints:
         """
         joined = self.networks.get(engine_network)
         claims = [self._claim(joined, endpoint_id, address) for address in addresses]
-        mac = mac.lower() or _mac(addresses[0])
+        mac = mac.lower() or mac_of(addresses[0])
         store, now = self.networks.node.store, self.networks.node.clock.now()
         for claim in claims:
             if (claim.endpoint_id, claim.mac) != (endpoint_id, mac):
@@ -86,6 +86,6 @@ class Endpoints:
         return claim
 
 
-def _mac(address: IPAddress) -> str:
+def mac_of(address: IPAddress) -> str:
     """Return a locally administered MAC (RFC 7042, 2.1) that ends in the address's last four bytes."""
     return (b"\x02\x42" + address.packed[-4:]).hex(":")

@@ -18,7 +18,7 @@ from fairlead.engine.deletion import delete_unless_used
 from fairlead.engine.election import Election
 from fairlead.engine.joined import in_use, require_held
 from fairlead.engine.membership import PROMPT, Wish
-from fairlead.engine.names import OWNED, is_owned, network_description, network_name, routed_tag
+from fairlead.engine.names import OWNED, block_description, is_owned, network_description, network_name, routed_tag
 from fairlead.engine.pools import first_address, free_pools, pools_for
 from fairlead.engine.routed.blocks import Block, Holder, block_of, take_block
 from fairlead.engine.routed.node import RoutedNode
@@ -127,14 +127,7 @@ class Networks:
         subnet = joined.subnet(version)
         if subnet is None:
             raise NotFound(f"network {joined.id[:12]} has no IPv{version} range", remedy="make it anew with one")
-        pool = self.node.store.get(AddressPool, subnet.pool_id)
-        block = await take_block(
-            self.node.network_service,
-            joined.network_id,
-            subnet.cidr,
-            await self._holder(),
-            within=within or (pool.part if pool else None),
-        )
+        block = await self._take(joined, joined.network_id, self._pool(subnet), within=within)
         grown = replace(lease, parts=(*lease.parts, block.cidr), since=self.node.clock.now())
         self.node.store.put(grown)
         try:
@@ -174,8 +167,8 @@ class Networks:
         held = {block.cidr for block in blocks if block.port_id == own.port_id}
         for part in (part for part in own.parts if part not in held):
             log.warning("a block of this node's was deleted: making it anew", network=joined.name, block=str(part))
-            range_ = next(one for one in own.ranges if is_within(part, (one,)))
-            await take_block(self.node.network_service, joined.network_id, range_, await self._holder(), within=part)
+            subnet = next(one for one in joined.subnets if is_within(part, (one.cidr,)))
+            await self._take(joined, joined.network_id, self._pool(subnet), within=part)
         extra = [block for block in blocks if block.port_id == own.port_id and block.cidr not in own.parts]
         if extra:
             await self.shrink(joined, extra)
@@ -243,6 +236,18 @@ class Networks:
         """List the addresses of a network that the engine was given."""
         return [claim for claim in self.node.store.all(Claim) if claim.engine_network == engine_network]
 
+    async def _take(
+        self, joined: JoinedNetwork, network_id: str, pool: AddressPool, *, within: IPNetwork | None = None
+    ) -> Block:
+        service, holder, described = self.node.network_service, await self._holder(), block_description(joined, pool)
+        return await take_block(service, network_id, pool.cidr, holder, described, within=within or pool.part)
+
+    def _pool(self, subnet: JoinedSubnet) -> AddressPool:
+        pool = self.node.store.get(AddressPool, subnet.pool_id)
+        if pool is None:
+            raise NotFound(f"address pool {subnet.pool_id} is not known on this host", remedy="make the network anew")
+        return pool
+
     async def _holder(self) -> Holder:
         port = await self.node.port()
         addresses = [fixed.address for fixed in port.fixed_ips if fixed.address is not None]
@@ -293,7 +298,6 @@ class Networks:
         self, record: JoinedNetwork, pools: Sequence[AddressPool], holder: Holder
     ) -> tuple[Network, list[Block]]:
         """Find or make the network, and hold a block of each range, or what an earlier attempt has left of them."""
-        service = self.node.network_service
         for _ in range(_ATTEMPTS):
             network = await self._settled(pools) or await self._make(record, pools, holder)
             self.node.store.put(replace(record, network_id=network.id))
@@ -301,7 +305,7 @@ class Networks:
             try:
                 for pool in pools:
                     if not any(is_within(block.cidr, (pool.cidr,)) for block in mine):
-                        mine.append(await take_block(service, network.id, pool.cidr, holder, within=pool.part))
+                        mine.append(await self._take(record, network.id, pool))
             except NotFound:
                 continue  # its last node left while we were looking
             return network, [block for block in mine if is_within(block.cidr, tuple(pool.cidr for pool in pools))]
@@ -325,8 +329,7 @@ class Networks:
             return await self._candidates(pools)
 
         async def settle(network: Network) -> None:
-            first = pools[0]
-            await take_block(self.node.network_service, network.id, first.cidr, holder, within=first.part)
+            await self._take(record, network.id, pools[0])
 
         new = NewNetwork(
             name=network_name(pools[0].cidr),
