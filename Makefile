@@ -38,7 +38,7 @@ flannel: ## real flanneld, CNI plugins and etcd in build/flannel/bin
 kubernetes: ## a real kube-apiserver in build/kubernetes/bin (four minutes), for the tests of flannel's Kubernetes subnet manager
 	@packaging/build-kubernetes
 
-bench: bench-containers bench-dataplane bench-flannel bench-agent bench-scale ## all benchmarks, under 40 minutes (root); docs/benchmarks.md
+bench: bench-containers bench-dataplane bench-flannel bench-agent bench-scale ## all benchmarks, under 50 minutes (root); docs/benchmarks.md
 
 bench-tools: setup
 	@build/uv/bin/uv sync --quiet --frozen --all-extras --group bench

@@ -1,5 +1,6 @@
 """Pictures of tables: bars and lines, light, with axes that begin where they should."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ COLOURS: Mapping[str, str] = {
     "node": "#b8b8b8",
     "host-gw": "#7f7f7f",
     "vxlan": "#e9a45b",
+    "routed": "#5aa469",
     "bridge": "#7f7f7f",
     "overlay": "#8fb8de",
     "kuryr": "#e9a45b",
@@ -96,7 +98,7 @@ def _dress(ax: Axes, panel: Panel) -> None:
     ax.grid(axis="y", color="#e4e4e4", zorder=0)
     ax.spines[["top", "right"]].set_visible(False)
     if len(panel.series) > 1:
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(frameon=False, fontsize=9, ncols=math.ceil(len(panel.series) / 3))
 
 
 def _colour(name: str, number: int) -> str:
