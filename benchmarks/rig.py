@@ -23,6 +23,7 @@ from tests.functional.switch import Switch
 
 from benchmarks.production import PYTHON
 from fairlead.fakes import FakeCloud
+from fairlead.lab.readiness import last_line
 
 HOST = "bench"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -55,6 +56,7 @@ class Rig:
             "FAIRLEAD_AGENT_SOCKET": str(self.socket),
             "FAIRLEAD_AGENT_STATE_DIR": str(self.folder / "state"),
             "FAIRLEAD_AGENT_HOST": HOST,
+            "FAIRLEAD_AGENT_MODE": "ovs",
             "FAIRLEAD_OVS_DB": self.switch.remote,
             "FAIRLEAD_OVS_WIRING_TIMEOUT": "30",
         }
@@ -130,7 +132,7 @@ class Agent:
                     await dockerd.rpc("Plugin.Activate", {})
                 return
             if self._process.poll() is not None or time.monotonic() > limit:
-                raise RuntimeError(f"the agent does not answer: see {self._log.name}")
+                raise RuntimeError(f"the agent does not answer: {last_line(Path(self._log.name))}")
             await asyncio.sleep(0.005)
 
 
