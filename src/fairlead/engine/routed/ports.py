@@ -28,7 +28,7 @@ GROUP_SPREAD = 4.0
 
 
 def group_name(ranges: tuple[IPNetwork, ...]) -> str:
-    """Name the group that lets a flannel network's packets in."""
+    """Name the group that lets a network's packets in."""
     return f"fairlead-{'-'.join(map(str, ranges))}"
 
 
@@ -155,7 +155,7 @@ async def _group(node: RoutedNode, lease: Lease) -> str:
         return found[0].id
     made = await node.network_service.create_security_group(
         NewSecurityGroup(
-            group_name(lease.ranges), "Lets the containers of a flannel network in", frozenset({OWNED}), lease.ranges
+            group_name(lease.ranges), "Lets the containers of a network in", frozenset({OWNED}), lease.ranges
         )
     )
     first = (await _complete_groups(node, lease) or [made])[0]

@@ -62,11 +62,6 @@ class Rebuild:
                 described = [found for block in blocks if (found := described_block(block.description))]
                 if described and self.networks.find(described[0].engine_network) is None:
                     await self._hold(network, port, blocks, described, plugged)
-        # Before routes to peers that are in the kernel are compared with what is known of peers.
-        for joined in node.store.all(JoinedNetwork):
-            async with self.networks.locks[joined.id]:
-                if joined.step is Step.HELD:
-                    await self.networks.learn(joined)
 
     async def _hold(
         self,
@@ -101,19 +96,22 @@ class Rebuild:
                 engine_network=engine_network,
             )
         )
-        node.store.put(
-            JoinedNetwork(
-                id=engine_network,
-                step=Step.HELD if is_held else Step.LEAVING,
-                since=now,
-                network_id=network.id,
-                name=network.name,
-                mtu=(await node.routing.nic()).mtu,
-                owned=True,
-                internal=described[0].internal,
-                subnets=tuple(JoinedSubnet("", pool.id, pool.cidr, pool.gateway) for pool in pools.values()),
-            )
+        joined = JoinedNetwork(
+            id=engine_network,
+            step=Step.HELD if is_held else Step.LEAVING,
+            since=now,
+            network_id=network.id,
+            name=network.name,
+            mtu=(await node.routing.nic()).mtu,
+            owned=True,
+            internal=described[0].internal,
+            subnets=tuple(JoinedSubnet("", pool.id, pool.cidr, pool.gateway) for pool in pools.values()),
         )
+        node.store.put(joined)
+        if is_held:
+            # Before routes to peers that are in the kernel are compared with what is known of peers.
+            async with self.networks.locks[engine_network]:
+                await self.networks.learn(joined)
         log.warning("rebuilt this node's memory", network=network.name, blocks=len(blocks), endpoints=len(here))
 
 
