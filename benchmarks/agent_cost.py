@@ -215,8 +215,10 @@ def render(record: Record) -> str:
     ]
     if record["churn"]:
         (_, _, first), (seconds, count, last) = record["churn"][0], record["churn"][-1]
+        middle, so_far, halfway = record["churn"][len(record["churn"]) // 2]
         parts.append(
-            f"{number(count)} containers came and went in {seconds:.0f} s: {first:.1f} MB before, {last:.1f} MB after."
+            f"{number(count)} containers came and went in {seconds:.0f} s: {first:.2f} MB before,"
+            f" {halfway:.2f} MB after {number(so_far)} of them ({middle:.0f} s), {last:.2f} MB after all."
         )
     title = [Column("command", right=False), Column("best, ms"), Column("heaviest imports, ms", right=False)]
     parts += [table(title, commands), f"{describe(record['machine'])}."]
