@@ -30,7 +30,7 @@ check: setup ## style, types, layers and the fast tests; no root needed
 test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
-	@$(PYTEST) -v -m "root or real"
+	@$(PYTEST) -v --durations=20 -m "root or real"
 
 flannel: ## real flanneld, CNI plugins and etcd in build/flannel/bin
 	@packaging/build-flannel
