@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +95,12 @@ def machines(instance_lab: Lab, instance_demo: Any) -> Iterator[Machines]:
     with Cloud.of(instance_demo) as cloud, ExitStack() as running:
         parent, other = cloud.port("instances"), cloud.port("blue", 21)
         trunk, other_trunk = cloud.trunk(parent), cloud.trunk(other)
-        one = running.enter_context(virtual_machine(instance_lab, host="h1", port=parent.id, name="one"))
-        two = running.enter_context(virtual_machine(instance_lab, host="h2", port=other.id, name="two"))
+        booting = [
+            virtual_machine(instance_lab, host=host, port=port.id, name=name)
+            for host, port, name in (("h1", parent, "one"), ("h2", other, "two"))
+        ]
+        with ThreadPoolExecutor(len(booting)) as threads:
+            one, two = threads.map(running.enter_context, booting)
         blue = cloud.subport(trunk, BLUE, cloud.port("blue", 11))
         red = cloud.subport(trunk, RED, cloud.port("red", 12))
         red_elsewhere = cloud.subport(other_trunk, RED_ELSEWHERE, cloud.port("red", 22))
