@@ -20,6 +20,9 @@ from fairlead.lab.host import Host
 VXLAN = 50
 """Bytes that the VXLAN puts around a frame's payload."""
 
+_FILTERS = "/proc/sys/net/bridge/bridge-nf-call-iptables /proc/sys/net/bridge/bridge-nf-call-ip6tables"
+"""Whether rules of iptables and ip6tables see what bridges forward."""
+
 _WIRE = ("198.51.100.1", "198.51.100.2")
 
 
@@ -44,6 +47,8 @@ def shortcut(lab: Lab, gbits: int = 0) -> Iterator[None]:
         _sh(first.host, f"ip link add wire {ends}")
         undo.callback(_sh, first.host, "ip link delete wire")
         for here, there in (sides, sides[::-1]):
+            filters = here.host.run(["sh", "-c", f"cat {_FILTERS}"]).stdout.split()
+            undo.callback(_sh, here.host, _filtering(*filters))
             undo.callback(_sh, here.host, _undone(here))
             _sh(here.host, _done(here, there, lab.spec.mtu - VXLAN))
             if gbits:
@@ -62,12 +67,12 @@ def _side(host: Host, instance: Host, address: str) -> _Side:
 def _done(here: _Side, there: _Side, mtu: int) -> str:
     # The way to br-int has the port's external_ids from now on, so that OVN takes it for the instance's device. It has
     # no checksum offload: a switch in user space needs whole ones. Docker lets its own rules see what a bridge
-    # forwards, and they drop what is not a container's; these hosts run none.
+    # forwards, and they drop what is not a container's; these hosts run none meanwhile.
     return f"""
         set -e
         ip address add {here.address}/30 dev wire
         ip link set wire up
-        for family in ip ip6; do echo 0 >/proc/sys/net/bridge/bridge-nf-call-${{family}}tables; done
+        {_filtering("0", "0")}
         ip link add shortcut type bridge
         ip link add tunnel mtu {mtu} type vxlan id 1 local {here.address} remote {there.address} dstport 4789 nolearning
         ip link add inwards mtu {mtu} type veth peer name ovn mtu {mtu}
@@ -82,6 +87,11 @@ def _done(here: _Side, there: _Side, mtu: int) -> str:
         bridge fdb replace {here.mac} dev {here.tap} master static sticky
         bridge fdb replace {there.mac} dev tunnel master static sticky
         ovs-vsctl --timeout=20 wait-until Interface ovn external_ids:ovn-installed=true"""
+
+
+def _filtering(four: str, six: str) -> str:
+    first, second = _FILTERS.split()
+    return f"echo {four} >{first}; echo {six} >{second}"
 
 
 def _undone(here: _Side) -> str:
