@@ -41,7 +41,7 @@ kubernetes: ## a real kube-apiserver in build/kubernetes/bin (four minutes), for
 bench: bench-containers bench-dataplane bench-flannel bench-agent bench-scale ## all benchmarks, under 50 minutes (root); docs/benchmarks.md
 
 bench-tools: setup
-	@build/uv/bin/uv sync --quiet --frozen --all-extras --group bench
+	@build/uv/bin/uv sync --quiet --frozen --all-packages --all-extras --group bench
 	@$(RUN)/fairlead lab install
 
 bench-containers: bench-tools ## containers up and down on five kinds of network

@@ -21,9 +21,9 @@ from benchmarks.kuryr import Kuryr
 from benchmarks.labs import DOCKER, lab_for, networks, remove_containers, run_command
 from benchmarks.machine import describe, machine
 from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, p99, ratio, say, table
-from fairlead.lab import Lab, LabSpec
-from fairlead.lab.host import Host
-from fairlead.lab.spec import underlay_address
+from fairlead_lab import Lab, LabSpec
+from fairlead_lab.host import Host
+from fairlead_lab.spec import underlay_address
 
 KINDS = ("none", "bridge", "overlay", "kuryr", "fairlead")
 LEVELS = (1, 10, 50)

@@ -14,9 +14,9 @@ from benchmarks import paths
 from benchmarks.labs import lab_for, networks, remove_containers
 from benchmarks.paths import End, Run, container
 from benchmarks.report import Benchmark, Record, finish
-from fairlead.lab import Lab, LabSpec
-from fairlead.lab.manifest import load
-from fairlead.lab.spec import underlay_address
+from fairlead_lab import Lab, LabSpec
+from fairlead_lab.manifest import load
+from fairlead_lab.spec import underlay_address
 
 PATHS = ("host", "overlay", "fairlead")
 

@@ -28,11 +28,11 @@ from benchmarks.labs import docker, lab_for, remove_containers, swarm
 from benchmarks.paths import IN_USER_SPACE, SHORTCUT, WIRE, WIRE_GBITS, End, Run, container
 from benchmarks.report import Benchmark, Record, finish
 from benchmarks.shortcut import shortcut
-from fairlead.lab import Lab, LabSpec
-from fairlead.lab.flannel import Etcd, Flanneld, Pod, clean, pod
-from fairlead.lab.manifest import load
-from fairlead.lab.neutron import Neutron
-from fairlead.runtime.flannel_config import network_config
+from fairlead.agent.flannel_config import network_config
+from fairlead_lab import Lab, LabSpec
+from fairlead_lab.flannel import Etcd, Flanneld, Pod, clean, pod
+from fairlead_lab.manifest import load
+from fairlead_lab.neutron import Neutron
 
 PATHS = ("node", "routed", "fairlead", "host-gw", "vxlan", "overlay")
 PROGRAMS = Path(__file__).resolve().parents[1] / "build/flannel/bin"

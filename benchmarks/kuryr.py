@@ -17,10 +17,10 @@ from pathlib import Path
 import yaml
 
 from benchmarks.report import ROOT, say
-from fairlead.lab import Lab
-from fairlead.lab.host import Host
-from fairlead.lab.settings import KEYSTONE_URL, REGION
 from fairlead.model.errors import LabError
+from fairlead_lab import Lab
+from fairlead_lab.host import Host
+from fairlead_lab.settings import KEYSTONE_URL, REGION
 
 VERSION = "18.0.0"
 _FOLDER = ROOT / "build" / "kuryr"

@@ -7,9 +7,9 @@ from functools import partial
 
 from benchmarks.kuryr import Kuryr
 from benchmarks.report import say
-from fairlead.lab import Lab, LabSpec
-from fairlead.lab.host import Host
-from fairlead.lab.spec import underlay_address
+from fairlead_lab import Lab, LabSpec
+from fairlead_lab.host import Host
+from fairlead_lab.spec import underlay_address
 
 DOCKER = "/usr/bin/docker"
 """Debian's client, of the daemon's version: another may come first on PATH."""

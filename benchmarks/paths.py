@@ -17,11 +17,11 @@ from pathlib import Path
 from benchmarks.labs import docker, run_command
 from benchmarks.machine import describe, machine
 from benchmarks.report import Column, Record, number, options, p50, p99, ratio, say, table
-from fairlead.lab.host import Host
-from fairlead.lab.install import install, require_root
-from fairlead.lab.lab import Silent
-from fairlead.lab.packages import find_program, install_packages
-from fairlead.lab.paths import CACHE_ROOT
+from fairlead_lab.host import Host
+from fairlead_lab.install import install, require_root
+from fairlead_lab.lab import Silent
+from fairlead_lab.packages import find_program, install_packages
+from fairlead_lab.paths import CACHE_ROOT
 
 MTUS = (1500, 9000)
 DATAGRAM = 64

@@ -16,7 +16,8 @@ PYTHON: Final = ENVIRONMENT / "bin/python"
 def install() -> None:
     """Make the environment, or bring it up to date; raises CalledProcessError."""
     uv = str(ROOT / "build/uv/bin/uv")
-    command = [uv, "sync", "--quiet", "--frozen", "--no-dev", "--no-editable", "--reinstall-package", "fairlead"]
+    command = [uv, "sync", "--quiet", "--frozen", "--no-dev", "--no-editable", "--package", "fairlead"]
+    command += ["--reinstall-package", "fairlead"]
     subprocess.run(
         command,
         check=True,

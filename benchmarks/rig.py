@@ -22,8 +22,8 @@ from tests.functional.controller import Controller
 from tests.functional.switch import Switch
 
 from benchmarks.production import PYTHON
-from fairlead.fakes import FakeCloud
-from fairlead.lab.readiness import last_line
+from fairlead_lab.fakes import FakeCloud
+from fairlead_lab.readiness import last_line
 
 HOST = "bench"
 _TICKS = os.sysconf("SC_CLK_TCK")

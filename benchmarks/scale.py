@@ -3,7 +3,8 @@
     python -m benchmarks.scale [--agents 10,30,100,300,1000] [--containers 100] [--workers 16]
 
 The agents are the real engine with its keeper, sweep and pools; their Neutron is a queue before some workers that takes
-the time for a request which the real one took (fairlead.fakes.simulation.Costs). Nothing is plugged. Three stories for
+the time for a request
+which the real one took (fairlead_lab.fakes.simulation.Costs). Nothing is plugged. Three stories for
 each number of agents, beginning at the same moment on every host, which is the worst that can be:
 
   idle    the agents come up, each with an empty pool for one network
@@ -26,15 +27,15 @@ import structlog
 from benchmarks.charts import Panel, lines
 from benchmarks.machine import describe, machine
 from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, percentile, say, table
-from fairlead.engine.engine import Engine
-from fairlead.engine.ledger import Ledger
-from fairlead.engine.node import Node
-from fairlead.engine.sizing import PoolLimits
-from fairlead.fakes import virtual_time
-from fairlead.fakes.simulation import Costs, MemoryStore, NoDataplane, SimulatedNeutron
+from fairlead.core.assembly import Engine
+from fairlead.core.warm.node import Node
+from fairlead.core.warm.port_table import PortTable
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.errors import FairleadError
 from fairlead.model.network import IPAddress
 from fairlead.model.records import AddressPool, JoinedNetwork, JoinedSubnet, NetworkReference, Origin, Step
+from fairlead_lab.fakes import virtual_time
+from fairlead_lab.fakes.simulation import Costs, MemoryStore, NoDataplane, SimulatedNeutron
 
 RANGE = IPv4Network("10.0.0.0/8")
 NETWORK = "web"
@@ -63,10 +64,10 @@ class Simulated:
         store = MemoryStore()
         subnet = JoinedSubnet(NETWORK, NETWORK, RANGE, None)
         store.put(Origin())
-        store.put(AddressPool(NETWORK, RANGE, NetworkReference(), engine_network=NETWORK, subnet_id=NETWORK))
+        store.put(AddressPool(NETWORK, RANGE, NetworkReference(), joined_id=NETWORK, subnet_id=NETWORK))
         store.put(JoinedNetwork(NETWORK, Step.HELD, 0.0, network_id=NETWORK, name=NETWORK, subnets=(subnet,)))
         host = NoDataplane(f"h{self.number}")
-        node = Node(cast(Any, self.neutron), host, store, Ledger(store), virtual_time.LoopClock())
+        node = Node(cast(Any, self.neutron), host, store, PortTable(store), virtual_time.LoopClock())
         self.chance = random.Random(self.number)
         self.engine = Engine.over(node, PoolLimits(), random=self.chance.random)
         self.failed = 0
@@ -76,8 +77,8 @@ class Simulated:
     async def _keep(self) -> None:
         while True:
             if not await self.engine.keeper.step():
-                await self.engine.keeper.bell.wait()
-            if not self.supplied and len(self.engine.node.ledger) >= self.containers:
+                await self.engine.keeper.wake_up.wait()
+            if not self.supplied and len(self.engine.node.port_table) >= self.containers:
                 self.supplied = asyncio.get_running_loop().time()
 
     async def _sweep(self) -> None:

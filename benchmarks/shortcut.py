@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from fairlead.lab import Lab
-from fairlead.lab.host import Host
+from fairlead_lab import Lab
+from fairlead_lab.host import Host
 
 VXLAN = 50
 """Bytes that the VXLAN puts around a frame's payload."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairlead.lab import Lab, LabSpec
+from fairlead_lab import Lab, LabSpec
 
 
 @pytest.fixture(scope="session")

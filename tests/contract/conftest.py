@@ -17,9 +17,9 @@ from keystoneauth1.session import Session
 from fairlead.adapters.neutron import CloudConfig, NeutronService, find_cloud
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.tokens import fetch_token
-from fairlead.fakes import FakeCloud
-from fairlead.lab import Lab
 from fairlead.model.network import Network, NewNetwork, NewSubnet, Subnet
+from fairlead_lab import Lab
+from fairlead_lab.fakes import FakeCloud
 
 HOW_TO_GET_A_CLOUD = (
     "the real tier needs a cloud: run `fairlead lab up` and set FAIRLEAD_LAB to its name, or set "

@@ -9,7 +9,7 @@ import openstack
 import pytest
 import yaml
 
-from fairlead.lab import Lab, LabSpec
+from fairlead_lab import Lab, LabSpec
 from tests.e2e.docker import Docker
 from tests.e2e.instance import Instance
 

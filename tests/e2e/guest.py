@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.lab.vm.channel import Command
-from fairlead.lab.vm.machine import VirtualMachine
+from fairlead_lab.vm.channel import Command
+from fairlead_lab.vm.machine import VirtualMachine
 from tests.e2e.docker import PROBE, Running
 
 TO_ANSWER = 120.0

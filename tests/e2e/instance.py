@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.lab.host import Host
+from fairlead_lab.host import Host
 from tests.e2e.docker import PROBE
 
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fairlead.lab.paths import CACHE_ROOT, existing_labs
+from fairlead_lab.paths import CACHE_ROOT, existing_labs
 
 # Folders a lab might leave something in. Of the second kind only the first level is looked at.
 _DEEP = ("/run", "/etc", "/var/lib/fairlead")

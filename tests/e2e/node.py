@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.lab import Lab
-from fairlead.lab.vm.machine import VirtualMachine, virtual_machine
+from fairlead_lab import Lab
+from fairlead_lab.vm.machine import VirtualMachine, virtual_machine
 from tests.e2e.docker import Docker, eventually
 from tests.e2e.guest import TO_ANSWER
 

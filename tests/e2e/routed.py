@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fairlead.lab import Lab
-from fairlead.lab.flannel import Daemon
+from fairlead_lab import Lab
+from fairlead_lab.flannel import Daemon
 from tests.e2e.docker import Docker, Running
 from tests.e2e.instance import Instance
 

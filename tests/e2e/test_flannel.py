@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab import Lab
-from fairlead.lab.cgroups import members
-from fairlead.lab.flannel import Etcd, Flanneld, clean, pod, subnet_env
-from fairlead.lab.host import Host
-from fairlead.lab.spec import underlay_address
 from fairlead.model.errors import LabError
+from fairlead_lab import Lab
+from fairlead_lab.cgroups import members
+from fairlead_lab.flannel import Etcd, Flanneld, clean, pod, subnet_env
+from fairlead_lab.host import Host
+from fairlead_lab.spec import underlay_address
 from tests.e2e.docker import eventually
 
 pytestmark = pytest.mark.real
@@ -164,8 +164,8 @@ def test_pods_on_two_hosts_reach_each_other_and_nothing_is_left(lab: Lab, etcd: 
 
 INTERRUPTED = """
 import sys, time
-from fairlead.lab import Lab
-from fairlead.lab.flannel import Etcd, Flanneld, clean, pod, subnet_env
+from fairlead_lab import Lab
+from fairlead_lab.flannel import Etcd, Flanneld, clean, pod, subnet_env
 from tests.e2e.test_flannel import NETWORK, PROGRAMS, underlay_device
 
 lab = Lab.load(sys.argv[1])

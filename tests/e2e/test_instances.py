@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
+from fairlead_lab import Lab
 from tests.e2e.docker import DOCKER, eventually, tcp_works, udp_arrives
 from tests.e2e.instance import Instance, changed
 

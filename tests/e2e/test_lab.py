@@ -12,7 +12,7 @@ from keystoneauth1.exceptions import Forbidden
 from keystoneauth1.loading import get_plugin_loader
 from keystoneauth1.session import Session
 
-from fairlead.lab import Lab
+from fairlead_lab import Lab
 
 pytestmark = pytest.mark.real
 

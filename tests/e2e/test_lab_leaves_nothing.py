@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairlead.lab import Lab, LabSpec
-from fairlead.lab.down import down
-from fairlead.lab.neutron import Neutron
-from fairlead.lab.paths import LabPaths
 from fairlead.model.errors import LabError
+from fairlead_lab import Lab, LabSpec
+from fairlead_lab.down import down
+from fairlead_lab.neutron import Neutron
+from fairlead_lab.paths import LabPaths
 from tests.e2e.machine import Machine, left_behind, look
 
 pytestmark = pytest.mark.root

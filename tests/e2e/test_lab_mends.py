@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairlead.lab import Lab, LabSpec
 from fairlead.model.errors import LabError
+from fairlead_lab import Lab, LabSpec
 
 pytestmark = pytest.mark.root
 

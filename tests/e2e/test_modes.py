@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
+from fairlead_lab import Lab
 from tests.e2e.docker import eventually, tcp_works, udp_arrives
 from tests.e2e.guest import Sandbox
 from tests.e2e.instance import Instance

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
-from fairlead.lab.spec import FABRIC_ADDRESS
+from fairlead_lab import Lab
+from fairlead_lab.spec import FABRIC_ADDRESS
 from tests.e2e.docker import eventually
 from tests.e2e.metrics import rpc_calls
 from tests.e2e.routed import DB, DB6, PYTHON, WEB, WEB6, Node, blocks, clear, join, left, reach, routed_nodes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
+from fairlead_lab import Lab
 from tests.e2e.docker import Running, eventually, tcp_works, udp_arrives
 from tests.e2e.routed import DB, DB6, WEB, WEB6, Node, blocks, clear, join, left, reach, routed_nodes
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from openstack.exceptions import BadRequestException
 
-from fairlead.lab import Lab
-from fairlead.lab.cgroups import members
-from fairlead.lab.vm.machine import VirtualMachine, virtual_machine
+from fairlead_lab import Lab
+from fairlead_lab.cgroups import members
+from fairlead_lab.vm.machine import VirtualMachine, virtual_machine
 from tests.e2e.docker import DOCKER, eventually, tcp_works
 from tests.e2e.guest import TO_ANSWER, Addresses, Sandbox
 from tests.e2e.instance import Instance, changed
@@ -29,8 +29,8 @@ BLUE, RED, RED_ELSEWHERE, NOBODYS = 101, 102, 7, 103
 
 USE = """
 import sys, time
-from fairlead.lab import Lab
-from fairlead.lab.vm.machine import virtual_machine
+from fairlead_lab import Lab
+from fairlead_lab.vm.machine import virtual_machine
 with virtual_machine(Lab.load(sys.argv[1]), host="h1", port=sys.argv[2], name="used"):
     print("up", flush=True)
     time.sleep(1000)

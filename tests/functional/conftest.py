@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fairlead.adapters.dataplane.ovs import OvsDataplane, Step
+from fairlead.adapters.vif.ovs import OvsDataplane, Step
 from fairlead.model.attachment import Attachment
 from tests.functional.controller import Controller
 from tests.functional.namespaces import Sandbox, fairlead_links, new_namespace

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from fairlead.adapters.dataplane.ovs import OvsDataplane, Step
+from fairlead.adapters.vif.ovs import OvsDataplane, Step
 from fairlead.model.attachment import Attachment
 
 CRASHED = 99

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fairlead.adapters.dataplane.ovs import OvsDataplane
+from fairlead.adapters.vif.ovs import OvsDataplane
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
 from tests.functional.conftest import TIMEOUT_S, WIRING_S, Host, SandboxMaker, attachment
 from tests.functional.namespaces import fairlead_links, links, run

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.dataplane import netlink
-from fairlead.adapters.dataplane.nic import IPVLAN, VLAN, Kind, NicDataplane
+from fairlead.adapters.vif import netlink
+from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
 from fairlead.model.network import IPAddress, IPNetwork

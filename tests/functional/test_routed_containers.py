@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.dataplane.nft import NftGuard
-from fairlead.adapters.dataplane.veth_routes import PROTOCOL, RoutedDataplane, become_router
+from fairlead.adapters.vif.nft import NftGuard
+from fairlead.adapters.vif.veth_routes import PROTOCOL, RoutedDataplane, become_router
 from fairlead.model.attachment import Attachment
 from fairlead.ports.guard import GuardedNetwork
 from tests.functional.conftest import SandboxMaker

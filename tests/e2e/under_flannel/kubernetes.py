@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlead.lab.flannel import Daemon
-from fairlead.lab.host import Host
-from fairlead.lab.spec import FABRIC_ADDRESS
+from fairlead_lab.flannel import Daemon
+from fairlead_lab.host import Host
+from fairlead_lab.spec import FABRIC_ADDRESS
 
 APISERVER = Path(__file__).parents[3] / "build/kubernetes/bin/kube-apiserver"
 TOKEN, URL = "lab", f"https://{FABRIC_ADDRESS}:6443"

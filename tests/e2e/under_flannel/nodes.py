@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlead.lab.flannel import Daemon, Etcd, Flanneld, pod
-from fairlead.lab.host import Host
+from fairlead_lab.flannel import Daemon, Etcd, Flanneld, pod
+from fairlead_lab.host import Host
 from tests.e2e.docker import PROBE
 from tests.e2e.instance import Instance
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
-from fairlead.lab.flannel import Etcd, subnet_env
-from fairlead.lab.host import Host
+from fairlead_lab import Lab
+from fairlead_lab.flannel import Etcd, subnet_env
+from fairlead_lab.host import Host
 from tests.e2e.docker import Docker, eventually
 from tests.e2e.instance import Instance
 from tests.e2e.under_flannel.nodes import NETWORK6, PROGRAMS, End, Node, configure, source_seen

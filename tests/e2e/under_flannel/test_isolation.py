@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
-from fairlead.lab.flannel import Etcd
-from fairlead.lab.host import Host
+from fairlead_lab import Lab
+from fairlead_lab.flannel import Etcd
+from fairlead_lab.host import Host
 from tests.e2e.conftest import connected
 from tests.e2e.docker import eventually
 from tests.e2e.instance import Instance, changed

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
-from fairlead.lab.flannel import Etcd, Flanneld
-from fairlead.lab.host import Host
+from fairlead_lab import Lab
+from fairlead_lab.flannel import Etcd, Flanneld
+from fairlead_lab.host import Host
 from tests.e2e.docker import eventually
 from tests.e2e.instance import Instance
 from tests.e2e.under_flannel.kubernetes import APISERVER, KUBECONFIG, Kubernetes, kubernetes

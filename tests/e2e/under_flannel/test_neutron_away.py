@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import Lab
-from fairlead.lab.flannel import SUBNET_FILE, Etcd
 from fairlead.model.errors import LabError
+from fairlead_lab import Lab
+from fairlead_lab.flannel import SUBNET_FILE, Etcd
 from tests.e2e.docker import eventually
 from tests.e2e.instance import Instance
 from tests.e2e.under_flannel.nodes import Node, configure, pairs, pod_on, routes, start_agent

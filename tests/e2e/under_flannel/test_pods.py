@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab.flannel import Etcd, subnet_env
+from fairlead_lab.flannel import Etcd, subnet_env
 from tests.e2e.docker import eventually
 from tests.e2e.instance import Instance
 from tests.e2e.under_flannel.nodes import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.fakes import FakeCloud
+from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import Host
 
 

@@ -11,11 +11,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.engine.binding import Binding, OnChassis
-from fairlead.engine.engine import Engine
-from fairlead.engine.ledger import Ledger
-from fairlead.engine.node import Node
-from fairlead.engine.sizing import PoolLimits
+from fairlead.core.assembly import Engine
+from fairlead.core.nesting.nesting import Nesting, OnChassis
+from fairlead.core.warm.node import Node
+from fairlead.core.warm.port_table import PortTable
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.frontends.docker.app import make_app, routes
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
@@ -248,7 +248,7 @@ class Dockerd:
         return {one.id for one in self.dataplane.attachments.values() if one.sandbox_device == device}
 
 
-Bind = Callable[[NeutronService, HandClock], Binding]
+Bind = Callable[[NeutronService, HandClock], Nesting]
 
 
 class Host(Dockerd):
@@ -278,8 +278,8 @@ class Host(Dockerd):
         neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )
-        binding = self.bind(neutron, self.clock)
-        self.node = Node(neutron, self.dataplane, self.store, Ledger(self.store), self.clock, binding=binding)
+        nesting = self.bind(neutron, self.clock)
+        self.node = Node(neutron, self.dataplane, self.store, PortTable(self.store), self.clock, nesting=nesting)
         self.engine = Engine.over(self.node, self.limits, random=lambda: 0.5)
         network = NetworkDriver(self.engine.memberships, self.engine.endpoints)
         app = make_app(

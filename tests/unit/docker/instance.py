@@ -9,18 +9,18 @@ import msgspec
 
 from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.neutron.client import NeutronClient
-from fairlead.engine.binding import Binding
-from fairlead.engine.sizing import PoolLimits
-from fairlead.fakes import FakeCloud
+from fairlead.core.nesting.nesting import Nesting
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.network import FixedIP, NewNetwork, NewPort, NewSubnet, Port
 from fairlead.ports.routing import Nic
+from fairlead_lab.fakes import FakeCloud
 from tests.ports import create_port
+from tests.unit.blocks.nodes import Kernel
 from tests.unit.docker.dockerd import NO_POOL, HandClock, Host
-from tests.unit.routed.nodes import Kernel
 
 CIDR, CIDR6 = "10.30.0.0/24", "fd00:30::/64"
 
-MakeBinding = Callable[[NeutronService, Kernel, HandClock], Binding]
+MakeBinding = Callable[[NeutronService, Kernel, HandClock], Nesting]
 
 
 async def boot(

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.record import How
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
 from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork
+from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.record import How
 from tests.unit.docker.dockerd import DriverError, Host
 
 SUBNET = "10.20.0.0/24"
@@ -303,5 +303,5 @@ async def test_an_answer_that_was_lost_leaves_the_intent(cloud: FakeCloud, h1: H
     h1.clock.time += 5
     await h1.engine.keeper.step()
     assert not h1.store.all(Batch)
-    (found,) = h1.node.ledger
+    (found,) = h1.node.port_table
     assert found.single_use, "made for one container, it serves no other"

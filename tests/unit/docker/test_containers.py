@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.fakes import FakeCloud
 from fairlead.model.records import Allocation
+from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import DriverError, Host
 
 SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.engine.sizing import PoolLimits
-from fairlead.fakes import FakeCloud
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.attachment import Attachment
 from fairlead.model.errors import SwitchUnavailable
+from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import Host
 
 SUBNET = "10.20.0.0/24"
@@ -104,7 +104,7 @@ async def test_while_the_switch_is_down_nothing_is_lost(host: Host) -> None:
     await host.behind(20)
     await host.behind(20)
     assert len(host.dataplane.attachments) == 2
-    assert not any(one.soiled for one in host.node.ledger)
+    assert not any(one.dirty for one in host.node.port_table)
 
 
 async def test_what_waits_goes_with_the_network(host: Host) -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.engine.shared_mac import SharedMacBinding
-from fairlead.fakes import FakeCloud
+from fairlead.core.nesting.address_pairs import PairNesting
 from fairlead.model.network import AddressPair, Port, PortChange
 from fairlead.ports.network_service import NetworkService
+from fairlead_lab.fakes import FakeCloud
+from tests.unit.blocks.nodes import Kernel
 from tests.unit.docker.dockerd import DriverError, HandClock, Host, Network
 from tests.unit.docker.instance import CIDR, CIDR6, boot, container_ports, pairs
-from tests.unit.routed.nodes import Kernel
 
 
-def binding(neutron: NetworkService, kernel: Kernel, _clock: HandClock) -> SharedMacBinding:
-    return SharedMacBinding(neutron, kernel)
+def binding(neutron: NetworkService, kernel: Kernel, _clock: HandClock) -> PairNesting:
+    return PairNesting(neutron, kernel)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ async def test_a_lost_file_is_rebuilt(cloud: FakeCloud, booted: tuple[Host, Port
         file.unlink()
     await node.start()
     await node.engine.rebuild.ensure()
-    (held,) = node.node.ledger
+    (held,) = node.node.port_table
     assert (held.endpoint_id, held.mac) == (container.endpoint_id, "")
     await node.rm(container)
     assert pairs(cloud, port) == {}

@@ -3,7 +3,7 @@
 import gc
 from collections import Counter
 
-from fairlead.fakes import FakeCloud
+from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import Host
 
 SUBNET = "10.20.0.0/24"
@@ -32,4 +32,4 @@ async def test_containers_that_have_gone_leave_no_object_behind(cloud: FakeCloud
     # Timers of connections come and go; a container that left one object behind would show as a hundred and fifty.
     assert abs(after.pop("others") - before.pop("others")) < CONTAINERS
     assert after == before
-    assert not h1.node.ledger
+    assert not h1.node.port_table

@@ -5,9 +5,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from fairlead.fakes import FakeCloud
 from fairlead.model.network import NewNetwork, NewSubnet
 from fairlead.model.records import AddressPool, Allocation, JoinedNetwork
+from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import DriverError, Host
 
 SUBNET = "10.20.0.0/24"

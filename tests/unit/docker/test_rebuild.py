@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.engine.sizing import PoolLimits
-from fairlead.fakes import FakeCloud, Fault
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.records import Allocation, JoinedNetwork, Use
+from fairlead_lab.fakes import FakeCloud, Fault
 from tests.unit.docker.dockerd import DriverError, Host, Network, Running
 
 SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
@@ -56,11 +56,11 @@ async def test_a_restart_with_a_whole_file_asks_nothing(cloud: FakeCloud, pooled
 
 async def test_a_lost_file_is_rebuilt_and_containers_go_on_and_end_well(cloud: FakeCloud, pooled: Host) -> None:
     network, first, chosen = await some(pooled)
-    before = {one.endpoint_id: one.id for one in pooled.node.ledger if one.endpoint_id}
+    before = {one.endpoint_id: one.id for one in pooled.node.port_table if one.endpoint_id}
     ports = len(cloud.store.resources["ports"])
     await lose(pooled)
     await pooled.engine.rebuild.ensure()
-    after = {one.endpoint_id: one.id for one in pooled.node.ledger if one.endpoint_id}
+    after = {one.endpoint_id: one.id for one in pooled.node.port_table if one.endpoint_id}
     assert sorted(after.values()) == sorted(before.values())
     assert after[first.endpoint_id] == before[first.endpoint_id]
     await pooled.engine.sweep.unplug()
@@ -80,7 +80,7 @@ async def test_what_a_rebuilt_memory_holds_is_what_was_there(cloud: FakeCloud, p
     await pooled.network_create(SUBNET, internal=True, options={"neutron.security_groups": "default"})
     await pooled.behind(10)
     (joined,) = pooled.store.all(JoinedNetwork)
-    waiting = pooled.node.ledger.count(joined.id, Use.FRESH)
+    waiting = pooled.node.port_table.count(joined.id, Use.FRESH)
     assert waiting == 3
     await lose(pooled)
     await pooled.engine.rebuild.ensure()
@@ -90,7 +90,7 @@ async def test_what_a_rebuilt_memory_holds_is_what_was_there(cloud: FakeCloud, p
     assert [(one.subnet_id, one.cidr, one.gateway) for one in rebuilt.subnets] == [
         (one.subnet_id, one.cidr, one.gateway) for one in joined.subnets
     ]
-    assert pooled.node.ledger.count(joined.id, Use.RETURNED) == waiting
+    assert pooled.node.port_table.count(joined.id, Use.RETURNED) == waiting
 
 
 async def test_a_network_without_a_port_is_known_by_its_tag(cloud: FakeCloud, h1: Host) -> None:

@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.engine.names import batch_tag
-from fairlead.engine.sizing import PoolLimits
-from fairlead.engine.trunk import TrunkBinding
-from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.record import How
+from fairlead.core.nesting.trunk import TrunkNesting
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.network import FixedIP, NewPort, Port, SubPort
 from fairlead.model.records import Batch, Use
+from fairlead.model.tags import batch_tag
 from fairlead.ports.network_service import NetworkService
+from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.record import How
 from tests.ports import create_port
+from tests.unit.blocks.nodes import Kernel
 from tests.unit.docker.dockerd import DriverError, HandClock, Host, Network
 from tests.unit.docker.instance import boot, container_ports, sub_ports
-from tests.unit.routed.nodes import Kernel
 
 SUBNET = "10.20.0.0/24"
 
 
-def binding(neutron: NetworkService, kernel: Kernel, clock: HandClock) -> TrunkBinding:
-    return TrunkBinding(neutron, kernel, clock)
+def binding(neutron: NetworkService, kernel: Kernel, clock: HandClock) -> TrunkNesting:
+    return TrunkNesting(neutron, kernel, clock)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def test_ports_made_just_before_a_crash_are_attached_and_used(cloud: FakeC
     node.store.put(batch)
     await node.restart()
     await node.engine.keeper.step()
-    (held,) = node.node.ledger
+    (held,) = node.node.port_table
     assert (held.id, held.use, held.vlan) == (made.id, Use.FRESH, sub_ports(cloud)[made.id])
 
 
@@ -157,16 +157,16 @@ async def test_a_lost_file_is_rebuilt_with_the_trunks_vlan_ids(cloud: FakeCloud,
     network = await pooled.network_create(SUBNET)
     await pooled.behind(10)
     await pooled.run(network)
-    before = {one.id: one.vlan for one in pooled.node.ledger}
+    before = {one.id: one.vlan for one in pooled.node.port_table}
     made = await stray(pooled, network)
     await pooled.stop()
     for file in (pooled.directory / pooled.name).glob("node.sqlite*"):
         file.unlink()
     await pooled.start()
     await pooled.engine.rebuild.ensure()
-    assert {one.id: one.vlan for one in pooled.node.ledger if not one.leaving} == before
-    assert [one.id for one in pooled.node.ledger.leaving()] == [made.id]
-    assert sum(bool(one.endpoint_id) for one in pooled.node.ledger) == 1
+    assert {one.id: one.vlan for one in pooled.node.port_table if not one.leaving} == before
+    assert [one.id for one in pooled.node.port_table.leaving()] == [made.id]
+    assert sum(bool(one.endpoint_id) for one in pooled.node.port_table) == 1
 
 
 async def test_a_node_without_a_trunk_is_told_how_to_make_one(cloud: FakeCloud, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fairlead.lab.services.access_log import AccessLog
+from fairlead_lab.services.access_log import AccessLog
 
 
 def test_a_request_is_one_line(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab.cgroups import cgroup_tree, make_group, members
 from fairlead.model.errors import LabError
+from fairlead_lab.cgroups import cgroup_tree, make_group, members
 
 
 def hierarchy(folder: Path) -> Path:

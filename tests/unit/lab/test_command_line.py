@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fairlead.cli.lab import lab
 from fairlead.cli.main import main
-from fairlead.lab import manifest, paths
-from fairlead.lab.down import Removed
 from fairlead.model.errors import LabError
+from fairlead_lab import manifest, paths
+from fairlead_lab.cli import lab
+from fairlead_lab.down import Removed
 
 NEEDS_ROOT = "a lab needs root: it makes namespaces and runs daemons in them: run it with sudo"
 NO_LAB = "there is no lab 'mine': running here: other (choose with --name); or `fairlead lab up --name mine` makes it"
@@ -68,7 +68,7 @@ def test_every_command_says_what_it_does() -> None:
 def test_help_imports_nothing_of_the_lab() -> None:
     code = (
         "import sys; from fairlead.cli.main import main; main(['lab', '--help'], standalone_mode=False);"
-        "dear = ('fairlead.lab', 'fairlead.runtime', 'yaml', 'msgspec', 'rich');"
+        "dear = ('fairlead_lab.lab', 'fairlead_lab.spec', 'fairlead.agent', 'yaml', 'msgspec', 'rich');"
         "sys.exit(any(name.startswith(dear) for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL, env=dict(os.environ))
@@ -91,7 +91,7 @@ def test_a_lab_that_would_not_go_does_not_keep_the_others(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(paths, "existing_labs", lambda: ("stuck", "willing"))
-    monkeypatch.setattr("fairlead.lab.down.down", take_down)
+    monkeypatch.setattr("fairlead_lab.down.down", take_down)
     result = CliRunner().invoke(main, ["lab", "down", "--all"])
     assert result.stdout == "Lab 'willing' is gone: 3 processes ended in 0.2 s.\n"
     assert result.stderr == "fairlead: stuck stays: pull\n"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab.flannel import SubnetLease, program, subnet_lease
 from fairlead.model.errors import LabError
+from fairlead_lab.flannel import SubnetLease, program, subnet_lease
 
 
 def entry(key: str, value: str, **more: Any) -> dict[str, Any]:

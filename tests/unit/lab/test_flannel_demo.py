@@ -1,6 +1,6 @@
 """The picture of the demo."""
 
-from fairlead.lab.flannel_demo import bars
+from fairlead_lab.flannel_demo import bars
 
 
 def test_bars_are_as_long_as_their_speeds_and_say_their_part_of_the_first() -> None:

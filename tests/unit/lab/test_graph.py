@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fairlead.lab.graph import Stage, StageTime, run_stages
 from fairlead.model.errors import LabError
+from fairlead_lab.graph import Stage, StageTime, run_stages
 
 
 class Recorder:

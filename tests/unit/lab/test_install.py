@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab import install as module
-from fairlead.lab.environment import environment_path
-from fairlead.lab.graph import StageTime
-from fairlead.lab.install import install
+from fairlead_lab import install as module
+from fairlead_lab.environment import environment_path
+from fairlead_lab.graph import StageTime
+from fairlead_lab.install import install
 
 
 class Heard:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab.instances import InstanceCloud, Nic
-from fairlead.lab.nic import configure, plug
-from fairlead.lab.spec import INSTANCE_NETWORKS, LabSpec
 from fairlead.model.errors import LabError
+from fairlead_lab.instances import InstanceCloud, Nic
+from fairlead_lab.nic import configure, plug
+from fairlead_lab.spec import INSTANCE_NETWORKS, LabSpec
 
 SPEC = LabSpec("lab", hosts=2, instances=3, instance_subnets=2)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab.manifest import (
+from fairlead.model.errors import LabError
+from fairlead_lab.manifest import (
     ComponentRecord,
     Manifest,
     ManifestFile,
@@ -15,9 +16,8 @@ from fairlead.lab.manifest import (
     load,
     locked,
 )
-from fairlead.lab.paths import LabPaths
-from fairlead.lab.spec import LabSpec
-from fairlead.model.errors import LabError
+from fairlead_lab.paths import LabPaths
+from fairlead_lab.spec import LabSpec
 
 
 @pytest.fixture
@@ -82,6 +82,6 @@ def test_a_lock_on_a_folder_that_was_removed_is_no_lock(tmp_path: Path, monkeypa
             removed.append(True)
         return handle
 
-    monkeypatch.setattr("fairlead.lab.manifest.os.open", removed_meanwhile)
+    monkeypatch.setattr("fairlead_lab.manifest.os.open", removed_meanwhile)
     with locked(folder, "mine"):
         assert folder.is_dir()

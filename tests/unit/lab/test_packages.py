@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab import packages
-from fairlead.lab.packages import daemons_kept_still, find_program, install_packages, missing_packages
 from fairlead.model.errors import LabError
+from fairlead_lab import packages
+from fairlead_lab.packages import daemons_kept_still, find_program, install_packages, missing_packages
 
 
 def test_no_daemon_may_start_meanwhile(tmp_path: Path) -> None:

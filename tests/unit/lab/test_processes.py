@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab.manifest import ProcessId
-from fairlead.lab.processes import (
+from fairlead.model.errors import LabError
+from fairlead_lab.manifest import ProcessId
+from fairlead_lab.processes import (
     clean_environment,
     descendants,
     is_alive,
@@ -19,7 +20,6 @@ from fairlead.lab.processes import (
     start_time,
     stop,
 )
-from fairlead.model.errors import LabError
 
 
 @pytest.fixture

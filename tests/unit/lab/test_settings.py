@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from fairlead.lab.settings import (
+from fairlead_lab.settings import (
     Secrets,
     client_clouds_yaml,
     daemon_json,

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.lab.cgroups import CgroupTree
-from fairlead.lab.components import INHERITED_SOCKET
-from fairlead.lab.database import Snapshot
-from fairlead.lab.graph import Stage, StageTime, run_stages
-from fairlead.lab.manifest import Datapath, Manifest, ManifestFile
-from fairlead.lab.namespaces import hosts_file
-from fairlead.lab.openvswitch import detect_datapath, switch_setup, tunnel_warmup
-from fairlead.lab.paths import LabPaths
-from fairlead.lab.site import Site
-from fairlead.lab.spec import LabSpec
-from fairlead.lab.stages import lab_stages
-from fairlead.lab.supervisor import Supervisor
+from fairlead_lab.cgroups import CgroupTree
+from fairlead_lab.components import INHERITED_SOCKET
+from fairlead_lab.database import Snapshot
+from fairlead_lab.graph import Stage, StageTime, run_stages
+from fairlead_lab.manifest import Datapath, Manifest, ManifestFile
+from fairlead_lab.namespaces import hosts_file
+from fairlead_lab.openvswitch import detect_datapath, switch_setup, tunnel_warmup
+from fairlead_lab.paths import LabPaths
+from fairlead_lab.site import Site
+from fairlead_lab.spec import LabSpec
+from fairlead_lab.stages import lab_stages
+from fairlead_lab.supervisor import Supervisor
 
 
 class Nobody:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab.paths import LabPaths, existing_labs
-from fairlead.lab.spec import FABRIC_ADDRESS, UNDERLAY, LabSpec, underlay_address
 from fairlead.model.errors import LabError
+from fairlead_lab.paths import LabPaths, existing_labs
+from fairlead_lab.spec import FABRIC_ADDRESS, UNDERLAY, LabSpec, underlay_address
 
 
 def test_hosts_have_names_and_addresses_of_their_own() -> None:

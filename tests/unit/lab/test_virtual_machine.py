@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from fairlead.lab import install as install_module
-from fairlead.lab.install import install
-from fairlead.lab.vm import port
-from fairlead.lab.vm.channel import Channel, Lines
-from fairlead.lab.vm.initramfs import archive, module_order
-from fairlead.lab.vm.kernel import Kernel, find_kernel, newest_in
 from fairlead.model.errors import LabError
+from fairlead_lab import install as install_module
+from fairlead_lab.install import install
+from fairlead_lab.vm import port
+from fairlead_lab.vm.channel import Channel, Lines
+from fairlead_lab.vm.initramfs import archive, module_order
+from fairlead_lab.vm.kernel import Kernel, find_kernel, newest_in
 
 SHOWN = """\
 Package: linux-image-cloud-amd64
@@ -31,7 +31,7 @@ kernel/fs/fuse/fuse.ko:
 kernel/fs/fuse/virtiofs.ko: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko kernel/fs/fuse/fuse.ko
 kernel/drivers/net/virtio-net.ko.xz: kernel/drivers/virtio/virtio_ring.ko kernel/drivers/virtio/virtio.ko
 """
-SERVE = "import sys; from fairlead.lab.vm.guest import Guest; Guest(int(sys.argv[1])).serve()"
+SERVE = "import sys; from fairlead_lab.vm.guest import Guest; Guest(int(sys.argv[1])).serve()"
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 

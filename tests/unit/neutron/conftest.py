@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.fakes import FakeCloud
+from fairlead_lab.fakes import FakeCloud
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from ipaddress import ip_network
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.record import How
 from fairlead.model.errors import CloudUnavailable
 from fairlead.model.network import FixedIP, NewNetwork, NewPort, NewSubnet
+from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.record import How
 
 TAGS = frozenset({"fairlead"})
 
@@ -56,7 +56,7 @@ async def test_what_a_lower_quota_leaves_no_room_for_is_not_less_than_nothing(
     network = await neutron.create_network(NewNetwork("web"))
     await neutron.create_ports([NewPort(network.id, ())] * 3)
     cloud.set_quota(port=1)
-    assert (await neutron.room(network.id, {})).ports == 0
+    assert (await neutron.headroom(network.id, {})).ports == 0
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -65,9 +65,9 @@ async def test_a_quota_that_is_not_told_is_not_asked_for_again(
 ) -> None:
     network = await neutron.create_network(NewNetwork("web"))
     cloud.fail(Fault(path="/quotas", status=status))
-    assert (await neutron.room(network.id, {})).ports is None
+    assert (await neutron.headroom(network.id, {})).ports is None
     asked = cloud.count("GET")
-    assert (await neutron.room(network.id, {})).ports is None
+    assert (await neutron.headroom(network.id, {})).ports is None
     assert cloud.count("GET") == asked
 
 
@@ -78,8 +78,8 @@ async def test_trouble_is_not_taken_for_a_refusal(cloud: FakeCloud, path: str) -
         subnet = await neutron.create_subnet(NewSubnet(network.id, ip_network("10.0.0.0/16"), None))
         cloud.fail(Fault(path=path, status=500))
         with pytest.raises(CloudUnavailable):
-            await neutron.room(network.id, {subnet.id: subnet.cidr})
-        room = await neutron.room(network.id, {subnet.id: subnet.cidr})
+            await neutron.headroom(network.id, {subnet.id: subnet.cidr})
+        room = await neutron.headroom(network.id, {subnet.id: subnet.cidr})
         assert (room.ports, room.addresses) == (500, 65534)
 
 

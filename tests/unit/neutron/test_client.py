@@ -9,8 +9,6 @@ from ipaddress import ip_network
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.record import How
 from fairlead.model.errors import (
     AuthenticationFailed,
     CloudUnavailable,
@@ -20,6 +18,8 @@ from fairlead.model.errors import (
     PermissionDenied,
 )
 from fairlead.model.network import NewNetwork, NewPort, NewSubnet
+from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.record import How
 from tests.ports import create_port
 
 NEW = NewNetwork("web")

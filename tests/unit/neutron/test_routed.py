@@ -8,8 +8,6 @@ import pytest
 
 from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.neutron.client import NeutronClient
-from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.record import How
 from fairlead.model.errors import (
     CloudUnavailable,
     Conflict,
@@ -28,6 +26,8 @@ from fairlead.model.network import (
     PortChange,
     Subnet,
 )
+from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.record import How
 from tests.ports import create_port
 
 ROUTE = HostRoute(ip_network("10.5.1.0/24"), ip_address("10.20.0.7"))

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.fakes import FakeCloud
 from fairlead.model.errors import CloudUnavailable
+from fairlead_lab.fakes import FakeCloud
 
 
 @pytest.fixture

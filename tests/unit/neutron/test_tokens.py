@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
-from fairlead.fakes import FakeCloud, Fault
-from fairlead.fakes.record import How
 from fairlead.model.errors import AuthenticationFailed, CloudUnavailable, FairleadError, SettingsError
+from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.record import How
 
 
 def with_auth(config: CloudConfig, changes: Mapping[str, Any]) -> CloudConfig:

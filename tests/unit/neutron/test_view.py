@@ -1,8 +1,8 @@
 """How the adapter finds out whether it may bind ports."""
 
 from fairlead.adapters.neutron import NeutronService
-from fairlead.fakes import FakeCloud
 from fairlead.model.network import NewNetwork, NewPort
+from fairlead_lab.fakes import FakeCloud
 from tests.ports import create_port
 
 

@@ -1,0 +1,215 @@
+"""What Fairlead changes and reads in Open vSwitch's database: plain functions over the replica and a transaction.
+
+Each builds a change, a function (tables, transaction) → result that runs while the replica stands still: tables maps a
+table's name to the replica's table, transaction is an ovs.db.idl.Transaction, None for those that only read. Raising
+abandons the transaction.
+
+Sources: ovs-vswitchd.conf.db(5) for the tables; ovn-controller(8) for `iface-id`, `ovn-installed` and `hostname`;
+Open vSwitch's integration guide for `attached-mac` and `iface-status`.
+"""
+
+import socket
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fairlead.adapters.vif.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
+from fairlead.model.attachment import Attachment
+from fairlead.model.errors import DataplaneError, SwitchUnavailable
+from fairlead.ports.dataplane import HostView
+
+T = TypeVar("T")
+Tables = Mapping[str, Any]
+Change = Callable[[Tables, Any], T]
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceState:
+    """An Interface row.
+
+    ofport is None until ovs-vswitchd has looked at the device, -1 where it could not open it; error says why.
+    """
+
+    row: uuid.UUID
+    name: str
+    external_ids: Mapping[str, str]
+    ofport: int | None = None
+    error: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether ovn-controller says that the port's flows are in place."""
+        return self.external_ids.get("ovn-installed") == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchState:
+    """How the switch stands with an attachment.
+
+    datapath: `system` or `netdev`. configuration: the number (`next_cfg`) of the newest one that ovs-vswitchd has been
+    asked to bring about.
+    """
+
+    datapath: str
+    has_port: bool
+    configuration: int
+
+
+def interface_state(row: Any) -> InterfaceState:
+    """Copy an Interface row out of the replica."""
+    return InterfaceState(
+        row=row.uuid,
+        name=row.name,
+        external_ids=dict(row.external_ids),
+        ofport=next(iter(row.ofport), None),
+        error=next(iter(row.error), ""),
+    )
+
+
+def look(attachment: Attachment, bridge: str) -> Change[SwitchState]:
+    """Read how the switch stands with an attachment; the change raises SwitchUnavailable without the bridge."""
+
+    def change(tables: Tables, _transaction: Any) -> SwitchState:
+        switch = _open_vswitch(tables)
+        return SwitchState(
+            datapath=_datapath(_bridge(tables, bridge)),
+            has_port=_named(tables, "Port", attachment.host_device) is not None,
+            configuration=switch.next_cfg,
+        )
+
+    return change
+
+
+def plug(attachment: Attachment, bridge: str) -> Change[InterfaceState]:
+    """Give the attachment its Port and Interface on the bridge; the result is the Interface as it then is.
+
+    A row that is as wished stays. One that is not is replaced in the same transaction: a fresh row carries no
+    `ovn-installed` of an earlier plug.
+
+    The change raises SwitchUnavailable without the bridge, DataplaneError where another's port has the name.
+    """
+    wanted = {
+        "iface-id": attachment.port_id,
+        "attached-mac": attachment.mac,
+        "iface-status": "active",
+        ATTACHMENT_KEY: attachment.id,
+        NETWORK_KEY: attachment.network_id,
+    }
+
+    def change(tables: Tables, transaction: Any) -> InterfaceState:
+        transaction.add_comment(f"fairlead: plug {attachment.id}")
+        switch = _bridge(tables, bridge)
+        found = _named(tables, "Port", attachment.host_device)
+        if found is not None:
+            interface = found.interfaces[0]
+            if _marks(found) != {attachment.id}:
+                raise DataplaneError(
+                    f"Open vSwitch has a port {attachment.host_device} that is not this attachment's",
+                    remedy=f"`ovs-vsctl del-port {attachment.host_device}` if nothing needs it",
+                )
+            if found in switch.ports and wanted.items() <= interface.external_ids.items():
+                return interface_state(interface)
+            _drop(tables, found)
+        interface = transaction.insert(tables["Interface"])
+        interface.name = attachment.host_device
+        interface.external_ids = wanted
+        port = transaction.insert(tables["Port"])
+        port.name = attachment.host_device
+        port.interfaces = [interface]
+        switch.addvalue("ports", port)
+        return InterfaceState(interface.uuid, attachment.host_device, wanted)
+
+    return change
+
+
+def unplug(attachment_id: str) -> Change[None]:
+    """Take the attachment's Port and Interface away; fine where there are none."""
+    device = host_device(attachment_id)
+
+    def change(tables: Tables, transaction: Any) -> None:
+        transaction.add_comment(f"fairlead: unplug {attachment_id}")
+        port = _named(tables, "Port", device)
+        if port is not None and _marks(port) == {attachment_id}:
+            _drop(tables, port)
+            _number(tables)
+
+    return change
+
+
+def marks(tables: Tables, _transaction: Any) -> set[str]:
+    """Read the ids of all attachments that have a Port of Fairlead's here."""
+    return {mark for port in tables["Port"].rows.values() for mark in _marks(port) if mark}
+
+
+def port_ids(tables: Tables, _transaction: Any) -> dict[str, str]:
+    """Read which port each of Fairlead's attachments is, as `plug` wrote it: port ids by attachment id."""
+    return {
+        attachment_id: interface.external_ids.get("iface-id", "")
+        for interface in tables["Interface"].rows.values()
+        if (attachment_id := attachment_of_interface(interface.name, interface.external_ids))
+    }
+
+
+def host_view(bridge: str) -> Change[HostView]:
+    """Read what the switch says of its host; the change raises SwitchUnavailable without the bridge.
+
+    The host is named as ovn-controller names its chassis: by `hostname` (or its form for this chassis), else by the
+    kernel. ovn_controller: it has been told of a southbound database to work for.
+    """
+
+    def change(tables: Tables, _transaction: Any) -> HostView:
+        told = _open_vswitch(tables).external_ids
+        chassis = told.get("system-id", "")
+        return HostView(
+            host=told.get(f"hostname-{chassis}") or told.get("hostname") or socket.gethostname(),
+            bridge=bridge,
+            datapath=_datapath(_bridge(tables, bridge)),
+            ovn_controller=bool(told.get(f"ovn-remote-{chassis}") or told.get("ovn-remote")),
+        )
+
+    return change
+
+
+def _datapath(switch: Any) -> str:
+    return switch.datapath_type or "system"
+
+
+def _open_vswitch(tables: Tables) -> Any:
+    for row in tables["Open_vSwitch"].rows.values():
+        return row
+    raise SwitchUnavailable("Open vSwitch's database is empty", remedy="start it with `ovs-ctl start`")
+
+
+def _bridge(tables: Tables, name: str) -> Any:
+    row = _named(tables, "Bridge", name)
+    if row is None:
+        raise SwitchUnavailable(
+            f"Open vSwitch has no bridge {name}",
+            remedy="start ovn-controller on this host, which makes it, or name the right integration bridge",
+        )
+    return row
+
+
+def _named(tables: Tables, table: str, name: str) -> Any | None:
+    rows = tables[table].rows
+    key = rows.IndexEntry(name=name)
+    return next(iter(rows.indexes["name"].irange(key, key)), None)
+
+
+def _marks(port: Any) -> set[str | None]:
+    return {attachment_of_interface(interface.name, interface.external_ids) for interface in port.interfaces}
+
+
+def _drop(tables: Tables, port: Any) -> None:
+    for switch in tables["Bridge"].rows.values():
+        # Also where it is not one of them, which changes nothing: to look, ovs would build a list of all ports.
+        switch.delvalue("ports", port)
+    for interface in port.interfaces:
+        interface.delete()
+    port.delete()
+
+
+def _number(tables: Tables) -> None:
+    """Number the configuration, so that `cur_cfg` shows when ovs-vswitchd has let go of the devices."""
+    _open_vswitch(tables).increment("next_cfg")

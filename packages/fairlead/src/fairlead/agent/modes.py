@@ -1,0 +1,60 @@
+"""An attachment mode's two parts: the data plane, which makes devices, and the nesting, which brings ports here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
+from fairlead.adapters.vif.ovs import OvsDataplane, Step
+from fairlead.adapters.vif.routes import KernelRoutes
+from fairlead.agent.settings import Settings
+from fairlead.core.nesting.address_pairs import PairNesting
+from fairlead.core.nesting.nesting import Nesting, OnChassis
+from fairlead.core.nesting.trunk import TrunkNesting
+from fairlead.model.errors import SettingsError
+from fairlead.ports.clock import Clock
+from fairlead.ports.network_service import NetworkService
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The parts of one mode. Close the data plane in the end."""
+
+    dataplane: OvsDataplane | NicDataplane
+    nesting: Nesting
+
+
+def make_mode(
+    settings: Settings,
+    network_service: NetworkService,
+    clock: Clock,
+    on_step: Callable[[Step], None] = lambda _step: None,
+) -> Mode:
+    """Make the parts of the mode that is set, for Docker's driver. Raises SettingsError for one that can't work."""
+    routing = KernelRoutes()
+
+    def over_nic(kind: Kind) -> NicDataplane:
+        def note(count: int, seconds: float) -> None:
+            on_step(Step("netlink", seconds, count))
+
+        return NicDataplane(kind, routing, on_exchange=note)
+
+    match settings.agent.mode:
+        case "trunk":
+            return Mode(over_nic(VLAN), TrunkNesting(network_service, routing, clock))
+        case "ipvlan":
+            return Mode(over_nic(IPVLAN), PairNesting(network_service, routing))
+        case "macvlan":
+            raise SettingsError(
+                "mode macvlan can't work: Neutron on OVN lets no MAC but its own through an instance's port",
+                remedy="set agent.mode to ipvlan, which shares that MAC, or to trunk",
+            )
+        case _:
+            ovs = settings.ovs
+            dataplane = OvsDataplane(
+                ovsdb=ovs.db,
+                bridge=ovs.bridge,
+                timeout=ovs.timeout,
+                wiring_timeout=ovs.wiring_timeout,
+                on_step=on_step,
+            )
+            return Mode(dataplane, OnChassis())

@@ -1,0 +1,48 @@
+"""What the use cases of routed mode work with."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from fairlead.core.nesting.own_port import find_own_port
+from fairlead.model.network import Port
+from fairlead.model.records import Lease
+from fairlead.ports.clock import Clock
+from fairlead.ports.network_service import NetworkService
+from fairlead.ports.routing import Routing
+from fairlead.ports.store import LeaseStore
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedNode:
+    """A node whose NIC is a Neutron port.
+
+    port_lock: of whoever changes that port's pairs and groups. unneeded: security groups, by id, that this node has no
+    more use for, and the epoch seconds since which no port has had them, None until somebody has looked.
+    """
+
+    network_service: NetworkService
+    routing: Routing
+    store: LeaseStore
+    clock: Clock
+    port_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unneeded: dict[str, float | None] = field(default_factory=dict)
+
+    def own(self) -> list[Lease]:
+        """List the leases that this node holds."""
+        return [lease for lease in self.store.all(Lease) if lease.own and not lease.ended]
+
+    def peers(self) -> list[Lease]:
+        """List the other nodes' leases."""
+        return [lease for lease in self.store.all(Lease) if not lease.own and not lease.ended]
+
+    def own_of_flannel(self) -> list[Lease]:
+        """List this node's leases of flannel's; there is one at most, or one that is being replaced."""
+        return [lease for lease in self.own() if not lease.joined_id]
+
+    def peers_of_flannel(self) -> list[Lease]:
+        """List the other nodes' leases of flannel's."""
+        return [lease for lease in self.peers() if not lease.joined_id]
+
+    async def port(self) -> Port:
+        """Return this node's own port, known by its NIC's MAC. Raises NotFound, and what NetworkService raises."""
+        return await find_own_port(self.network_service, self.routing)

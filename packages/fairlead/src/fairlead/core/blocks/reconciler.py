@@ -1,0 +1,220 @@
+"""Keeps kernel and Neutron as the leases want them: at once when a lease changes, and from time to time in any case.
+
+The kernel's routes are looked at every two seconds and need no cloud. Neutron is asked for port and group every
+fifteen, by a node at rest; a failure slows that down (`Backoff`), and is said once.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from fairlead.core.background.backoff import Backoff
+from fairlead.core.background.wake_up import WakeUp
+from fairlead.core.blocks.node import RoutedNode
+from fairlead.core.blocks.port_security import close_port, drop_unneeded, is_within, open_port
+from fairlead.core.blocks.routers import RouteChange, repeat, route_lease, unroute_lease
+from fairlead.model.errors import CloudUnavailable, FairleadError, NotFound
+from fairlead.model.network import IPAddress, IPNetwork, Port
+from fairlead.model.records import Lease
+from fairlead.ports.routing import Nic
+
+log = structlog.get_logger(__name__)
+
+KERNEL_EVERY = 2.0
+CLOUD_EVERY = 15.0
+"""Seconds between two looks; the second up to half as long again, so that nodes do not look together."""
+
+LEARN_EVERY = 3.0
+"""Seconds after which a peer whose IPv6 part was not in Neutron yet is looked for again."""
+
+REPEAT_AFTER = 3.0
+"""Seconds after which a change of a router is said again, up to twice as many."""
+
+DOUBT = 300.0
+"""Seconds that flannel, started anew, has for telling of all leases: one that it does not tell of has ended."""
+
+LAST_RITES = 20.0
+"""Seconds over which the nodes spread the removal of what an ended lease left: the first one does it for all."""
+
+
+class Reconciler:
+    """The background of routed mode. random gives numbers from 0 up to 1.
+
+    trouble: what keeps it from bringing things about, by what it was about; empty where all is well.
+    """
+
+    def __init__(self, node: RoutedNode, *, random: Callable[[], float]) -> None:
+        self._node = node
+        self._random = random
+        self._kernel_at = self._cloud_at = 0.0
+        self.wake_up = WakeUp()
+        self.backoff = Backoff(random)
+        self.trouble: dict[str, str] = {}
+        self._repeats: list[tuple[float, RouteChange]] = []
+
+    def wake(self) -> None:
+        """Look at everything at once: a lease has changed."""
+        self._kernel_at = self._cloud_at = 0.0
+        self.wake_up.wake()
+
+    async def step(self) -> bool:
+        """Do what is due; says that nothing more is."""
+        self.wake_up.clear()
+        now = self._node.clock.now()
+        if now >= self._kernel_at:
+            self._kernel_at = now + KERNEL_EVERY
+            self._end_doubted(now)
+            await self._try("routes", self.reconcile_kernel())
+        if now >= max(self._cloud_at, self.backoff.not_before):
+            self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
+            await self._cloud(now)
+        if self._repeats and now >= max(self._repeats[0][0], self.backoff.not_before):
+            _, change = self._repeats.pop(0)
+            routed = [lease for lease in self._node.own() if lease.routed]
+            await self._try("router", repeat(self._node, change, routed), cloud=True)
+        return False
+
+    def _end_doubted(self, now: float) -> None:
+        for peer in self._node.peers_of_flannel():
+            if peer.doubted and peer.doubted + DOUBT <= now:
+                self._node.store.put(replace(peer, ended=True, since=now))
+                log.info("a lease ended while flannel was away", subnet=peer.id)
+
+    async def reconcile_kernel(self) -> None:
+        """Route the peers that are on this node's own link; the others' way is the router's.
+
+        Raises NotFound, Conflict, DataplaneError; every route is tried.
+        """
+        nic = await self._node.routing.nic()
+        wanted = dict(_hops(self._node.peers(), nic))
+        have = await self._node.routing.routes()
+        for destination in have.keys() - wanted.keys():
+            await self._node.routing.remove(destination)
+            log.info("removed a route", destination=str(destination))
+        refused: list[FairleadError] = []
+        for destination, nexthop in wanted.items():
+            if have.get(destination) == nexthop:
+                continue
+            try:
+                await self._node.routing.put(destination, nexthop)
+                log.info("made a route", destination=str(destination), nexthop=str(nexthop))
+            except FairleadError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
+
+    async def _cloud(self, now: float) -> None:
+        for lease in self._node.own():
+            await self._try(f"lease {lease.id}", self._reconcile_own(lease), cloud=True)
+        await self._try("peers", self._learn_peers(), cloud=True)
+        for lease in [one for one in self._node.store.all(Lease) if one.ended]:
+            if lease.own or now >= lease.since + LAST_RITES * self._random():
+                await self._try(f"lease {lease.id}", self.collect(lease), cloud=True)
+            else:
+                self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
+        if self._node.unneeded:
+            self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
+            await self._try("groups", drop_unneeded(self._node), cloud=True)
+
+    async def _reconcile_own(self, lease: Lease) -> None:
+        if not lease.port_id:
+            port_id = (await self._node.port()).id
+            self._note(lease, port_id=port_id)
+            lease = replace(lease, port_id=port_id)
+        try:
+            port = await open_port(self._node, lease)
+        except NotFound:
+            # The node was given another NIC: the next look finds that one.
+            self._note(lease, port_id="")
+            raise
+        far = await self._is_any_far(lease.joined_id)
+        if far or lease.routed:
+            if not lease.routed:
+                self._note(lease, routed=True)
+            self._repeat(await (route_lease if far else unroute_lease)(self._node, lease, port))
+            if not far:
+                self._note(lease, routed=False)
+
+    def _note(self, lease: Lease, **known: Any) -> None:
+        """Write what was found out about a lease, unless it ended or became another's while Neutron was asked."""
+        current = self._node.store.get(Lease, lease.id)
+        if current and (current.since, current.ended, current.own) == (lease.since, lease.ended, lease.own):
+            self._node.store.put(replace(current, **known))
+
+    def _repeat(self, changes: Sequence[RouteChange]) -> None:
+        at = self._node.clock.now() + REPEAT_AFTER * (1 + self._random())
+        self._repeats += [(at, change) for change in changes]
+
+    async def _is_any_far(self, joined_id: str) -> bool:
+        nic = await self._node.routing.nic()
+        peers = [peer for peer in self._node.peers() if peer.joined_id == joined_id]
+        return any(not nic.reaches(address) for peer in peers for address in peer.addresses)
+
+    async def _learn_peers(self) -> None:
+        """Find the IPv6 part and address of peers, which flannel does not tell, on their ports in Neutron."""
+        ranges = tuple(one for lease in self._node.own_of_flannel() for one in lease.ranges if one.version == 6)
+        unknown = [peer for peer in self._node.peers_of_flannel() if ranges and peer.port_id and not peer.part(6)]
+        if not unknown:
+            return
+        service, own = self._node.network_service, await self._node.port()
+        # One question for all that are on this node's own network.
+        ports = {port.id: port for port in await service.find_ports(network_id=own.network_id)}
+        for peer in unknown:
+            port = ports.get(peer.port_id) or next(iter(await service.find_ports(port_id=peer.port_id)), None)
+            if port and (part := _part_of(port, ranges)):
+                addresses = (*peer.addresses, *(one for one in _addresses(port) if one.version == 6))
+                self._note(peer, parts=(*peer.parts, part), addresses=addresses)
+                self._kernel_at = 0.0
+        if any(not peer.part(6) for peer in self._node.peers_of_flannel() if peer.port_id):
+            self._cloud_at = min(self._cloud_at, self._node.clock.now() + LEARN_EVERY)
+        self.wake_up.wake()
+
+    async def collect(self, lease: Lease) -> None:
+        """Remove what an ended lease left in Neutron: its pairs, and its routes. Raises as NetworkService."""
+        current = [one for one in self._node.store.all(Lease) if not one.ended and one.port_id == lease.port_id]
+        keep = frozenset(part for one in current if lease.port_id for part in one.parts)
+        port = await self._node.port()
+        self._repeat(await unroute_lease(self._node, lease, port))
+        last = not any(one.own and one.ranges == lease.ranges for one in current)
+        await close_port(self._node, lease, keep=keep, last=last)
+        if lease.own and last:
+            await drop_unneeded(self._node)
+            if self._node.unneeded:
+                return  # the lease stays until its group is gone: a crash must not leave that
+        if self._node.store.get(Lease, lease.id) == lease:
+            self._node.store.delete(Lease, lease.id)
+        log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)
+
+    async def _try(self, what: str, work: Coroutine[None, None, None], *, cloud: bool = False) -> None:
+        try:
+            await work
+        except FairleadError as error:
+            now = self._node.clock.now()
+            if cloud:
+                self.backoff.failed(now, error.retry_after if isinstance(error, CloudUnavailable) else None)
+            if self.trouble.get(what) != str(error):
+                log.warning(f"{what}: not as wanted yet", error=str(error))
+            self.trouble[what] = str(error)
+        else:
+            if cloud:
+                self.backoff.succeeded(self._node.clock.now(), 0.0)
+            if self.trouble.pop(what, None):
+                log.info(f"{what}: as wanted again")
+
+
+def _hops(peers: list[Lease], nic: Nic) -> Iterator[tuple[IPNetwork, IPAddress]]:
+    for peer in peers:
+        for part in peer.parts:
+            address = peer.address(part.version)
+            if address and nic.reaches(address):
+                yield part, address
+
+
+def _part_of(port: Port, ranges: tuple[IPNetwork, ...]) -> IPNetwork | None:
+    return next((pair.cidr for pair in port.address_pairs if is_within(pair.cidr, ranges)), None)
+
+
+def _addresses(port: Port) -> tuple[IPAddress, ...]:
+    return tuple(fixed.address for fixed in port.fixed_ips if fixed.address is not None)

@@ -1,0 +1,28 @@
+"""What is said of networks and addresses that this node does not have, or has still in use; alike in every mode."""
+
+from fairlead.model.errors import NotFound, StillInUse
+from fairlead.model.network import IPAddress
+from fairlead.model.records import JoinedNetwork, Step
+
+
+def require_held(record: JoinedNetwork | None, joined_id: str) -> JoinedNetwork:
+    """Return the record of a network that is joined. Raises NotFound for any other."""
+    if record is None or record.step is not Step.HELD:
+        raise NotFound(
+            f"network {joined_id[:12]} is not known to Fairlead on this host",
+            remedy="remove it with `docker network rm` and make it again",
+        )
+    return record
+
+
+def in_use(joined_id: str) -> StillInUse:
+    """Return what refuses to leave a network that containers are on."""
+    return StillInUse(f"network {joined_id[:12]} has endpoints", remedy="remove their containers first")
+
+
+def not_given_out(address: IPAddress) -> NotFound:
+    """Return what refuses an endpoint with an address that nobody here was given."""
+    return NotFound(
+        f"address {address} was not given out by Fairlead on this host",
+        remedy="make the network with --ipam-driver fairlead, and start the container again",
+    )

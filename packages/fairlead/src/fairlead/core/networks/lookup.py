@@ -1,0 +1,41 @@
+"""Which Neutron network is meant."""
+
+from fairlead.core.networks.cloud_node import CloudNode
+from fairlead.model.errors import Conflict, NotFound
+from fairlead.model.network import IPNetwork, Network
+from fairlead.model.records import NetworkReference
+from fairlead.model.tags import OWNED, is_owned, pool_tag
+
+
+async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNetwork | None) -> Network | None:
+    """Find the Neutron network that a reference (or, without one, an owned network's range) names.
+
+    None where it may still be made. Raises NotFound where it can't be, Conflict where a name is ambiguous.
+    """
+    service = node.network_service
+    if reference.network_id:
+        found = await service.find_networks(network_id=reference.network_id)
+        if not found:
+            raise NotFound(
+                f"no Neutron network {reference.network_id} is visible to this project",
+                remedy="check neutron.net.uuid against `openstack network list`",
+            )
+        return found[0]
+    if reference.name:
+        found = await service.find_networks(name=reference.name)
+        if not found and cidr is None:
+            raise NotFound(
+                f"no Neutron network named {reference.name!r} is visible to this project",
+                remedy="check neutron.net.name against `openstack network list`, or add --subnet CIDR to have it made",
+            )
+    elif cidr is not None:
+        found = await service.find_networks(tags=(OWNED, pool_tag(cidr)), own=True)
+    else:
+        return None
+    settled = [network for network in found if network.subnet_ids or not is_owned(network)]
+    if len(settled) > 1:
+        raise Conflict(
+            f"{len(settled)} networks are named {str(reference) or cidr}",
+            remedy="say which one with -o neutron.net.uuid=ID --ipam-opt neutron.net.uuid=ID",
+        )
+    return settled[0] if settled else None

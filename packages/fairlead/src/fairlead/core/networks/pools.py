@@ -1,0 +1,247 @@
+"""Address pools: which range of which Neutron network a network of the engine's will use.
+
+Nothing is made in Neutron here: a pool that nobody joins is a row in the store and no more.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from fairlead.core.networks.cloud_node import CloudNode
+from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
+from fairlead.model.network import IPAddress, IPNetwork, Network, Subnet
+from fairlead.model.records import AddressPool, JoinedNetwork, NetworkReference, Origin, Step
+from fairlead.model.tags import OWNED
+from fairlead.ports.store import LeaseStore
+
+Finder = Callable[[NetworkReference, IPNetwork | None], Awaitable[Network | None]]
+"""Finds the Neutron network that a reference or a range names; None where it may still be made."""
+
+_ANY = "*"
+"""Stands in a pool's id for the reference that was not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPools:
+    """Request and release pools, their gateways and their reserved addresses.
+
+    is_on says whether the node's own NIC is on a range.
+    """
+
+    node: CloudNode
+    find_network: Finder
+    is_on: Callable[[IPNetwork], Awaitable[bool]]
+
+    async def request(
+        self, cidr: IPNetwork | None, reference: NetworkReference, version: int, part: IPNetwork | None = None
+    ) -> AddressPool:
+        """Find the range for a network: the one asked for, or the only one that the named network has.
+
+        version: 4 or 6. part: of the range, out of which alone addresses are picked. Raises InvalidInput, NotFound
+        (network, or a subnet of it), OverlappingSubnet, Conflict (a subnet that exists picks out of more than part).
+        """
+        network = await self.find_network(reference, cidr)
+        subnets = await self.node.network_service.find_subnets(network.id) if network else []
+        subnet = _choose(subnets, cidr, version, network)
+        chosen = subnet.cidr if subnet else cidr
+        if chosen is None:
+            raise InvalidInput(
+                f"no IPv{version} range was given",
+                remedy="add --subnet CIDR, or --ipam-opt neutron.net.name=NETWORK to join a network that has one",
+            )
+        if cidr is None and await self.is_on(chosen):
+            # dockerd compares such an answer with its host's routes, and asks again for ever while it overlaps.
+            raise InvalidInput(
+                f"this node itself is on {chosen}, and Docker takes such a range only where it is named",
+                remedy=f"add --subnet {chosen}",
+            )
+        if subnet is None and network and OWNED not in network.tags:
+            ranges = ", ".join(str(one.cidr) for one in subnets) or "none"
+            raise NotFound(
+                f"network {network.name or network.id} has no subnet {cidr} (it has: {ranges})",
+                remedy="make it with `openstack subnet create`, or name one that it has",
+            )
+        if part is not None:
+            _refuse_part(part, chosen, subnet)
+        pool = AddressPool(
+            id=f"{reference}@{chosen}" if str(reference) else plain_pool_id(chosen),
+            part=part,
+            cidr=chosen,
+            reference=reference,
+            gateway=subnet.gateway if subnet else None,
+            network_id=network.id if network else "",
+            subnet_id=subnet.id if subnet else "",
+        )
+        self._refuse_overlap(pool)
+        self.node.store.put(pool)
+        return pool
+
+    def gateway(self, pool_id: str, address: IPAddress | None) -> IPAddress | None:
+        """Fix the pool's gateway: the address asked for, or the subnet's, or the first of the range.
+
+        None where the subnet has none. Raises InvalidInput where the subnet has another.
+        """
+        pool = self.get(pool_id)
+        if pool.subnet_id:
+            if address is not None and address != pool.gateway:
+                raise InvalidInput(
+                    f"subnet {pool.cidr} exists with gateway {pool.gateway}, not {address}",
+                    remedy="leave --gateway out, or give that one",
+                )
+            return pool.gateway
+        gateway = address or pool.gateway or first_address(pool.cidr)
+        if gateway not in pool.cidr:
+            raise InvalidInput(f"gateway {gateway} is outside of {pool.cidr}", remedy="give one inside of it")
+        self.node.store.put(replace(pool, gateway=gateway))
+        return gateway
+
+    async def reserve(self, pool_id: str, address: IPAddress) -> None:
+        """Keep an address from being given out. Raises Conflict where the subnet exists and would give it out."""
+        pool = self.get(pool_id)
+        if address not in pool.cidr:
+            raise InvalidInput(f"address {address} is outside of {pool.cidr}", remedy="give one inside of it")
+        if pool.subnet_id:
+            subnets = await self.node.network_service.find_subnets(pool.network_id)
+            if any(address in free for one in subnets if one.id == pool.subnet_id for free in one.allocation_pools):
+                raise Conflict(
+                    f"subnet {pool.cidr} exists, and {address} is in its allocation pools",
+                    remedy="take it out of them with `openstack subnet set`, or leave --aux-address out",
+                )
+        elif address not in pool.reserved:
+            self.node.store.put(replace(pool, reserved=(*pool.reserved, address)))
+
+    def release(self, pool_id: str) -> None:
+        """Forget a pool that no network uses; one in use stays, so a failed second create can't take it away."""
+        pool = self.node.store.get(AddressPool, pool_id)
+        if pool and not pool.joined_id:
+            self.node.store.delete(AddressPool, pool_id)
+
+    def find(self, pool_id: str) -> AddressPool | None:
+        """Return a pool; one that a rebuilt memory lacks is known by its id, and by the network that has its range."""
+        pool = self.node.store.get(AddressPool, pool_id)
+        if pool is None and self.node.store.get(Origin, Origin.ID):
+            pool = self._recognise(pool_id)
+        return pool
+
+    def _recognise(self, pool_id: str) -> AddressPool | None:
+        reference, _, cidr = pool_id.rpartition("@")
+        for joined in self.node.store.all(JoinedNetwork):
+            named = reference in (_ANY, joined.name, joined.network_id)
+            subnet = next((one for one in joined.subnets if str(one.cidr) == cidr and not one.pool_id), None)
+            if not named or subnet is None or joined.step is not Step.HELD:
+                continue
+            pool = AddressPool(
+                id=pool_id,
+                cidr=subnet.cidr,
+                reference=NetworkReference(
+                    network_id=reference if reference == joined.network_id else "",
+                    name=reference if reference == joined.name else "",
+                ),
+                gateway=subnet.gateway,
+                network_id=joined.network_id,
+                subnet_id=subnet.subnet_id,
+                joined_id=joined.id,
+            )
+            subnets = tuple(replace(one, pool_id=pool_id) if one is subnet else one for one in joined.subnets)
+            self.node.store.put(replace(joined, subnets=subnets))
+            self.node.store.put(pool)
+            return pool
+        return None
+
+    def get(self, pool_id: str) -> AddressPool:
+        """Return a pool. Raises NotFound."""
+        pool = self.find(pool_id)
+        if pool is None:
+            raise NotFound(
+                f"address pool {pool_id} is not known on this host",
+                remedy="remove the network with `docker network rm` and make it again",
+            )
+        return pool
+
+    def _refuse_overlap(self, pool: AddressPool) -> None:
+        """Ranges may overlap on different Neutron networks, if the user says that they are different."""
+        for other in self.node.store.all(AddressPool):
+            if not other.joined_id or not pool.cidr.overlaps(other.cidr):
+                continue
+            same_network = pool.network_id and pool.network_id == other.network_id
+            if same_network or other.id == pool.id or not (str(pool.reference) or str(other.reference)):
+                raise OverlappingSubnet(
+                    f"{pool.cidr} overlaps {other.cidr}, which network {other.joined_id[:12]} uses on this host",
+                    remedy="remove that network first, choose another --subnet, or name another Neutron network with"
+                    " -o neutron.net.name=NAME --ipam-opt neutron.net.name=NAME",
+                )
+
+
+def pools_for(
+    store: LeaseStore, joined_id: str, ranges: Sequence[IPNetwork], reference: NetworkReference
+) -> list[AddressPool]:
+    """Find the pools that were requested for a network: requests carry no network id, only the range.
+
+    Raises InvalidInput.
+    """
+    found = []
+    for cidr in ranges:
+        pools = [
+            pool
+            for pool in store.all(AddressPool)
+            if pool.cidr == cidr
+            and pool.joined_id in ("", joined_id)
+            and (not str(reference) or pool.reference in (reference, NetworkReference()))
+        ]
+        if not pools:
+            raise InvalidInput(
+                f"no address pool {cidr} was requested of Fairlead"
+                + (f" for network {reference}" if str(reference) else ""),
+                remedy="give the same neutron.net.* option with -o and with --ipam-opt",
+            )
+        exact = [pool for pool in pools if pool.reference == reference]
+        found.append((exact or pools)[-1])
+    if not found:
+        raise InvalidInput("a network needs an IPv4 or IPv6 range", remedy="add --subnet CIDR")
+    return found
+
+
+def free_pools(store: LeaseStore, joined_id: str) -> None:
+    """Let go of the pools that a network used."""
+    for pool in store.all(AddressPool):
+        if pool.joined_id == joined_id:
+            store.put(replace(pool, joined_id=""))
+
+
+def plain_pool_id(cidr: IPNetwork) -> str:
+    """Return the id of the pool of a range for which no network was named."""
+    return f"{_ANY}@{cidr}"
+
+
+def first_address(cidr: IPNetwork) -> IPAddress:
+    """Return the first address that a host may have."""
+    return cidr.network_address + (0 if cidr.num_addresses == 1 else 1)
+
+
+def _refuse_part(part: IPNetwork, cidr: IPNetwork, subnet: Subnet | None) -> None:
+    if part.version != cidr.version or int(part[0]) < int(cidr[0]) or int(part[-1]) > int(cidr[-1]):
+        raise InvalidInput(f"--ip-range {part} is outside of {cidr}", remedy="give one inside of it")
+    pools = subnet.allocation_pools if subnet else ()
+    wider = [one for one in pools if one.first not in part or one.last not in part]
+    if wider:
+        raise Conflict(
+            f"subnet {cidr} exists and gives out {wider[0].first} to {wider[0].last}, not {part} alone",
+            remedy="leave --ip-range out, or change it with `openstack subnet set --allocation-pool`",
+        )
+
+
+def _choose(subnets: Sequence[Subnet], cidr: IPNetwork | None, version: int, network: Network | None) -> Subnet | None:
+    """Pick the subnet that was asked for, or the only one of its family."""
+    family = [one for one in subnets if one.cidr.version == version]
+    if cidr is not None:
+        return next((one for one in family if one.cidr == cidr), None)
+    if not family and network:
+        raise NotFound(
+            f"network {network.name or network.id} has no IPv{version} subnet",
+            remedy="make one with `openstack subnet create`, or name another network",
+        )
+    if len(family) > 1:
+        raise InvalidInput(
+            f"the network has several IPv{version} subnets: {', '.join(str(one.cidr) for one in family)}",
+            remedy="say which one with --subnet CIDR",
+        )
+    return family[0] if family else None

@@ -1,0 +1,111 @@
+"""Devices that wait: a port in the pool is plugged ahead, its flows in place, so that a start finds all of it done.
+
+After a container its devices are made anew before another has them: OVN forgets the connections it tracked when a port
+is unplugged, and nothing of one container is left for the next.
+"""
+
+from dataclasses import replace
+
+import structlog
+
+from fairlead.core.background.wake_up import WakeUp
+from fairlead.core.warm.node import Node
+from fairlead.model.attachment import Attachment
+from fairlead.model.errors import FairleadError
+from fairlead.model.records import FREE, Allocation, JoinedNetwork, Step, Use
+
+log = structlog.get_logger(__name__)
+
+TROUBLE = 15.0
+"""Seconds for which nothing is plugged ahead after the switch or the kernel refused."""
+
+CALM = 0.5
+"""Seconds without a start before devices are worked on behind: who waits for a container needs the processors more."""
+
+LONGEST_BUSY = 10.0
+"""Seconds of starts without a pause after which that work is done all the same."""
+
+
+class Devices:
+    """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._ready: set[str] = set()
+        self.wake_up = WakeUp()
+        self._not_before = 0.0
+        self._busy_since = self._calm_from = 0.0
+
+    async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Attachment:
+        """Return when packets can flow through the port's devices, which then are its container's.
+
+        Raises WiringTimeout, SwitchUnavailable, DataplaneError.
+        """
+        self._note_start(self._node.clock.now())
+        attachment = _attachment(joined, allocation)
+        if allocation.id in self._ready:
+            self._ready.discard(allocation.id)
+            return attachment
+        if allocation.dirty:
+            await self._clean(allocation)
+        await self._node.dataplane.apply(attachment)
+        return attachment
+
+    async def step(self) -> bool:
+        """Remove the devices that a container left behind, or plug a port that waits; say whether there was one."""
+        self.wake_up.clear()
+        now = self._node.clock.now()
+        if now < max(self._not_before, min(self._calm_from, self._busy_since + LONGEST_BUSY)):
+            return False
+        try:
+            return await self._step(now)
+        except FairleadError as error:
+            self._not_before = now + TROUBLE
+            log.warning("devices have to wait", error=str(error))
+            return False
+
+    def _note_start(self, now: float) -> None:
+        if now >= self._calm_from:
+            self._busy_since = now
+        self._calm_from = now + CALM
+
+    async def _step(self, now: float) -> bool:
+        port_table = self._node.port_table
+        held = [joined for joined in self._node.store.all(JoinedNetwork) if joined.step is Step.HELD]
+        for joined in held:
+            for allocation in port_table.in_use(joined.id, Use.CLAIMED, Use.RETURNED):
+                if allocation.dirty:
+                    await self._clean(allocation)
+                    return True
+        for joined in held:
+            for allocation in port_table.in_use(joined.id, *FREE):
+                if allocation.id not in self._ready and allocation.rests_until <= now:
+                    await self._plug(joined, allocation)
+                    return True
+        # What shrinking or leaving has deleted is not remembered for ever.
+        self._ready = {port_id for port_id in self._ready if port_table.get(port_id)}
+        return False
+
+    async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
+        await self._node.dataplane.apply(_attachment(joined, allocation))
+        current = self._node.port_table.get(allocation.id)
+        if current and current.use in FREE and not current.dirty:
+            self._ready.add(allocation.id)
+
+    async def _clean(self, allocation: Allocation) -> None:
+        self._ready.discard(allocation.id)
+        await self._node.dataplane.remove(allocation.id)
+        current = self._node.port_table.get(allocation.id)
+        if current:
+            self._node.port_table.put(replace(current, dirty=False))
+
+
+def _attachment(joined: JoinedNetwork, allocation: Allocation) -> Attachment:
+    return Attachment(
+        id=allocation.id,
+        port_id=allocation.id,
+        mac=allocation.mac,
+        mtu=joined.mtu,
+        network_id=joined.network_id,
+        vlan=allocation.vlan,
+    )

@@ -1,0 +1,221 @@
+"""What a node remembers: the rows of its own truth.
+
+Every row is written before the world is changed (its state says what is wanted) and marked when it has been.
+"engine" below is the container engine, whose ids name networks and endpoints.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import ClassVar
+
+from fairlead.model.network import HostRoute, IPAddress, IPNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReference:
+    """How a user names a Neutron network: by id, by name, or (both empty) by its range alone."""
+
+    network_id: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.network_id or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPool:
+    """libnetwork's address pool: one range of one Neutron network.
+
+    subnet_id is empty until there is such a subnet; joined_id until a network of the engine's uses the pool.
+    reserved: addresses that must not be given out (the engine's auxiliary addresses). part: the part of the range out
+    of which Neutron picks; None: all of it.
+    """
+
+    id: str
+    cidr: IPNetwork
+    reference: NetworkReference
+    gateway: IPAddress | None = None
+    reserved: tuple[IPAddress, ...] = ()
+    network_id: str = ""
+    subnet_id: str = ""
+    joined_id: str = ""
+    part: IPNetwork | None = None
+
+
+class Step(StrEnum):
+    """How far an intent has come."""
+
+    WANTED = "wanted"
+    HELD = "held"
+    LEAVING = "leaving"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedSubnet:
+    """One family of a joined network."""
+
+    subnet_id: str
+    pool_id: str
+    cidr: IPNetwork
+    gateway: IPAddress | None
+    routes: tuple[HostRoute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedNetwork:
+    """A network of the engine's on this node, and the Neutron network behind it.
+
+    id is the engine's. owned: made by Fairlead (on this host or another), so the last host to leave deletes it.
+    security_group_ids None: the project's default group. since: epoch seconds of the last change of step.
+    """
+
+    id: str
+    step: Step
+    since: float
+    network_id: str = ""
+    name: str = ""
+    mtu: int = 0
+    owned: bool = False
+    internal: bool = False
+    subnets: tuple[JoinedSubnet, ...] = ()
+    security_group_ids: tuple[str, ...] | None = None
+
+    def subnet(self, version: int) -> JoinedSubnet | None:
+        """Return the subnet of IP version 4 or 6, if it has one."""
+        return next((subnet for subnet in self.subnets if subnet.cidr.version == version), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The intent to make ports for a network of the engine's, in one request.
+
+    id: also the ports' first device_id, or in a tag of theirs, so that those made just before a crash are found again.
+    since: epoch seconds.
+    """
+
+    id: str
+    joined_id: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Marks that the records tell the whole of this node: it began with none, or they have been rebuilt."""
+
+    ID: ClassVar[str] = "node"
+    id: str = ID
+
+
+class Use(StrEnum):
+    """What a port is good for just now."""
+
+    FRESH = "fresh"  # free, and never used
+    RETURNED = "returned"  # free again, though perhaps not rested yet
+    CLAIMED = "claimed"
+    ATTACHED = "attached"
+    LEAVING = "leaving"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """A port of this node's, with the addresses that the engine knows of.
+
+    id: the port's. addresses: all that the port has; claimed: those handed to the engine. endpoint_id is empty until
+    the engine has made an endpoint of it. since: epoch seconds of the last change of use.
+
+    single_use: it serves one endpoint and goes with it: a user chose its address or MAC, or OVN did not wire it.
+    rests_until: epoch seconds before which it is not given out again, 0 where it never was.
+    told: the endpoint that Neutron shows as the port's, empty where it shows none.
+    dirty: its devices have been a container's, and are made anew before another has them.
+    mac is empty where the device has the node's own. vlan: id of the node's trunk that carries it, 0 where none does.
+    """
+
+    id: str
+    joined_id: str
+    since: float
+    mac: str = ""
+    addresses: tuple[IPAddress, ...] = ()
+    claimed: frozenset[IPAddress] = field(default_factory=frozenset)
+    endpoint_id: str = ""
+    single_use: bool = False
+    leaving: bool = False
+    rests_until: float = 0.0
+    told: str = ""
+    dirty: bool = False
+    vlan: int = 0
+
+    @property
+    def use(self) -> Use:
+        """What the port is good for just now."""
+        if self.leaving:
+            return Use.LEAVING
+        if self.endpoint_id:
+            return Use.ATTACHED
+        if self.claimed:
+            return Use.CLAIMED
+        return Use.RETURNED if self.rests_until else Use.FRESH
+
+    def address(self, version: int) -> IPAddress | None:
+        """Return the address of IP version 4 or 6, if it has one."""
+        return next((address for address in self.addresses if address.version == version), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """flannel's: the part of its network's ranges that a node holds.
+
+    id: the IPv4 part, or the IPv6 one where there is no other. parts: one of each family, as far as it is known.
+    addresses: the node's, under which the others reach it. port_id: the node's port in Neutron; empty: not known.
+    own: this node's. ranges: the whole network's, of an own lease. routed: a router has routes for it.
+    ended: it is no more, and what is left of it in Neutron goes. since: epoch seconds of the last change.
+    doubted: epoch seconds since which flannel, started anew, has not told of it; 0 where it has.
+    joined_id: the network of the container engine's whose lease it is; empty: flannel's. An own one of those has
+    all blocks of the network that this node holds as its parts, and another node's has one.
+    """
+
+    id: str
+    parts: tuple[IPNetwork, ...]
+    addresses: tuple[IPAddress, ...]
+    since: float
+    port_id: str = ""
+    own: bool = False
+    ranges: tuple[IPNetwork, ...] = ()
+    routed: bool = False
+    ended: bool = False
+    doubted: float = 0.0
+    joined_id: str = ""
+
+    def address(self, version: int) -> IPAddress | None:
+        """Return the node's address of IP version 4 or 6, if it is known."""
+        return next((address for address in self.addresses if address.version == version), None)
+
+    def part(self, version: int) -> IPNetwork | None:
+        """Return the part of IP version 4 or 6, if it is known."""
+        return next((part for part in self.parts if part.version == version), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An address of a network in mode `routed` that the engine was given.
+
+    id: the address. endpoint_id is empty until the engine has made an endpoint with it; mac: that endpoint's, empty
+    before. since: epoch seconds of the last change.
+    """
+
+    id: str
+    joined_id: str
+    since: float
+    endpoint_id: str = ""
+    mac: str = ""
+
+    @property
+    def address(self) -> IPAddress:
+        """The address."""
+        return ip_address(self.id)
+
+
+FREE = (Use.RETURNED, Use.FRESH)
+"""The uses of ports that wait to be given out."""
+
+Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin | Lease | Claim

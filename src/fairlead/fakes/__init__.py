@@ -1,6 +1,0 @@
-"""Keystone and Neutron in memory, over real HTTP: for tests of Fairlead and of what is built on it."""
-
-from fairlead.fakes.cloud import FakeCloud
-from fairlead.fakes.record import Call, Fault
-
-__all__ = ["Call", "FakeCloud", "Fault"]

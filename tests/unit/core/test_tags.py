@@ -1,0 +1,44 @@
+"""Tags and names stay within Neutron's limits and tell hosts apart."""
+
+from ipaddress import ip_address, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.core.warm.networks import _ranges_without
+from fairlead.model.network import AddressRange
+from fairlead.model.tags import member_tag, network_name, pool_tag, port_name
+
+hosts = st.from_regex(r"[a-z0-9.-]{1,200}", fullmatch=True)
+
+
+@given(hosts, hosts)
+def test_a_members_tag_fits_and_differs_by_host(one: str, other: str) -> None:
+    tags = {member_tag(host, "ab" * 32) for host in (one, other)}
+    assert all(len(tag) <= 60 for tag in tags)
+    assert len(tags) == len({one, other})
+
+
+def test_the_longest_range_fits_into_a_tag() -> None:
+    assert len(pool_tag(ip_network("fd00:1111:2222:3333:4444:5555:6666:7777/128"))) <= 60
+
+
+def test_names_are_made_for_operators_to_read() -> None:
+    assert network_name(ip_network("10.20.0.0/24")) == "fairlead-10.20.0.0-24"
+    assert port_name("h1", "0123456789abcdef") == "h1/0123456789ab"
+    assert port_name("h1", "") == "h1/waiting"
+
+
+@given(st.sets(st.integers(min_value=0, max_value=31), max_size=12))
+def test_allocation_pools_hold_every_host_address_but_the_taken_ones(taken: set[int]) -> None:
+    cidr = ip_network("10.0.0.0/27")
+    base = int(cidr.network_address)
+    ranges = _ranges_without(cidr, {ip_address(base + number) for number in taken})
+    given_out = {number for number in range(32) if any(ip_address(base + number) in one for one in ranges)}
+    assert given_out == set(range(1, 31)) - taken
+    assert all(int(one.first) <= int(one.last) for one in ranges)
+
+
+def test_an_ipv6_range_keeps_its_last_address() -> None:
+    ranges = _ranges_without(ip_network("fd00::/126"), {ip_address("fd00::1")})
+    assert ranges == (AddressRange(ip_address("fd00::2"), ip_address("fd00::3")),)
