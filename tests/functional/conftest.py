@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from fairlead.adapters.vif.ovs import OvsDataplane, Step
-from fairlead.model.attachment import Attachment
+from fairlead.model.vif import Vif
 from tests.functional.controller import Controller
 from tests.functional.namespaces import Sandbox, fairlead_links, new_namespace
 from tests.functional.switch import BRIDGE, Switch
@@ -101,9 +101,9 @@ def sandbox(namespace: None) -> Iterator[SandboxMaker]:
         each.close()
 
 
-def attachment(number: int = 1, *, mtu: int = 1442) -> Attachment:
+def attachment(number: int = 1, *, mtu: int = 1442) -> Vif:
     """An attachment like any other; different numbers differ in everything."""
-    return Attachment(
+    return Vif(
         id=f"{number:011x}" + "e" * 53,
         port_id=f"00000000-0000-4000-8000-{number:012x}",
         mac=f"fa:16:3e:00:00:{number:02x}",

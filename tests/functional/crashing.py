@@ -10,12 +10,12 @@ import os
 import sys
 
 from fairlead.adapters.vif.ovs import OvsDataplane, Step
-from fairlead.model.attachment import Attachment
+from fairlead.model.vif import Vif
 
 CRASHED = 99
 
 
-async def main(call: str, steps: int, remote: str, bridge: str, attachment: Attachment) -> None:
+async def main(call: str, steps: int, remote: str, bridge: str, attachment: Vif) -> None:
     done = 0
 
     def crash_in_time(step: Step) -> None:
@@ -32,4 +32,4 @@ async def main(call: str, steps: int, remote: str, bridge: str, attachment: Atta
 
 if __name__ == "__main__":
     _, call, steps, remote, bridge, fields = sys.argv
-    asyncio.run(main(call, int(steps), remote, bridge, Attachment(**json.loads(fields))))
+    asyncio.run(main(call, int(steps), remote, bridge, Vif(**json.loads(fields))))

@@ -12,9 +12,9 @@ import pytest
 
 from fairlead.adapters.vif import netlink
 from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
 from fairlead.model.network import IPAddress, IPNetwork
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import Plugged
 from fairlead.ports.routing import Nic
 from tests.functional.namespaces import Sandbox, fairlead_links, links, new_namespace, run
@@ -65,7 +65,7 @@ class Dockerd:
         self.folder = folder
         self.sandboxes: list[Sandbox] = []
 
-    def start(self, attachment: Attachment) -> Sandbox:
+    def start(self, attachment: Vif) -> Sandbox:
         """Move a device into a container of its own."""
         sandbox = Sandbox()
         self.sandboxes.append(sandbox)
@@ -97,8 +97,8 @@ def dataplane(kind: Kind, dockerd: Dockerd) -> NicDataplane:
     return NicDataplane(kind, OneNic(), folder=dockerd.folder)
 
 
-def attachment(number: int = 1, *, kind: Kind, mtu: int = 1400) -> Attachment:
-    return Attachment(
+def attachment(number: int = 1, *, kind: Kind, mtu: int = 1400) -> Vif:
+    return Vif(
         id=f"{number:08x}-0000-4000-8000-000000000000",
         port_id=f"{number:08x}-0000-4000-8000-000000000000",
         mac=f"fa:16:3e:00:01:{number:02x}" if kind.own_mac else "",

@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.adapters.vif.nft import NftGuard
 from fairlead.adapters.vif.veth_routes import PROTOCOL, RoutedDataplane, become_router
-from fairlead.model.attachment import Attachment
+from fairlead.model.vif import Vif
 from fairlead.ports.guard import GuardedNetwork
 from tests.functional.conftest import SandboxMaker
 from tests.functional.namespaces import Sandbox, run
@@ -36,10 +36,10 @@ def node(namespace: None) -> RoutedDataplane:
     return RoutedDataplane()
 
 
-def attachment(number: int, address: str = "") -> Attachment:
+def attachment(number: int, address: str = "") -> Vif:
     addresses = (address,) if address else (f"10.60.7.{number}", f"fd00:60::7:{number}")
     gateways = GATEWAYS if not address else (ip_address("10.61.0.1"),)
-    return Attachment(
+    return Vif(
         f"{number:064x}"[::-1],
         "",
         f"02:42:00:00:00:{number:02x}",
@@ -49,14 +49,14 @@ def attachment(number: int, address: str = "") -> Attachment:
     )
 
 
-Plug = Callable[[Attachment], Awaitable[Sandbox]]
+Plug = Callable[[Vif], Awaitable[Sandbox]]
 
 
 @pytest.fixture
 def plug(node: RoutedDataplane, sandbox: SandboxMaker) -> Plug:
     """Wire a sandbox, and set it up as dockerd does."""
 
-    async def plug(one: Attachment) -> Sandbox:
+    async def plug(one: Vif) -> Sandbox:
         await node.apply(one)
         inside = sandbox()
         inside.take(one.sandbox_device)

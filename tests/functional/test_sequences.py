@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.model.attachment import Attachment
+from fairlead.model.vif import Vif
 from tests.functional.conftest import Host, attachment
 from tests.functional.namespaces import fairlead_links, links, run
 
@@ -23,7 +23,7 @@ class Apply:
     port: int
 
     @property
-    def wanted(self) -> Attachment:
+    def wanted(self) -> Vif:
         return replace(attachment(self.port, mtu=self.mtu), id=attachment(self.number).id)
 
 
@@ -61,7 +61,7 @@ STEPS = st.one_of(
 @given(steps=st.lists(STEPS, max_size=12))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_holds_what_was_asked_for(host: Host, steps: list[object]) -> None:
-    wanted: dict[int, Attachment] = {}
+    wanted: dict[int, Vif] = {}
     for step in steps:
         match step:
             case Apply(number):
@@ -89,7 +89,7 @@ async def test_holds_what_was_asked_for(host: Host, steps: list[object]) -> None
     assert host.left_over() == set()
 
 
-def assert_wired(host: Host, wanted: Attachment) -> None:
+def assert_wired(host: Host, wanted: Vif) -> None:
     near, far = links()[wanted.host_device], links()[wanted.sandbox_device]
     assert (near["mtu"], far["mtu"], far["address"]) == (wanted.mtu, wanted.mtu, wanted.mac)
     assert ("UP" in near["flags"], "UP" in far["flags"]) == (True, False)

@@ -19,7 +19,7 @@ from fairlead.core.warm.sizing import PoolLimits
 from fairlead.frontends.docker.app import make_app, routes
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
-from fairlead.model.attachment import Attachment
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 
 NO_POOL = PoolLimits(floor=0, ceiling=0, cool_down=0.0)
@@ -35,7 +35,7 @@ class PlugBoard:
     """A data plane that remembers what was plugged; `broken` is raised by the next calls."""
 
     host: str
-    attachments: dict[str, Attachment] = field(default_factory=dict)
+    attachments: dict[str, Vif] = field(default_factory=dict)
     broken: Exception | None = None
     away: set[str] = field(default_factory=set)
 
@@ -47,7 +47,7 @@ class PlugBoard:
         self._check()
         return HostView(self.host, "br-int", "netdev", ovn_controller=True)
 
-    async def apply(self, attachment: Attachment) -> None:
+    async def apply(self, attachment: Vif) -> None:
         self._check()
         self.attachments[attachment.id] = attachment
 

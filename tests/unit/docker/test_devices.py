@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fairlead.core.warm.sizing import PoolLimits
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import SwitchUnavailable
+from fairlead.model.vif import Vif
 from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import Host
 
@@ -27,7 +27,7 @@ def watch(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     apply, remove = host.dataplane.apply, host.dataplane.remove
 
-    async def told_apply(attachment: Attachment) -> None:
+    async def told_apply(attachment: Vif) -> None:
         asked.append("apply")
         await apply(attachment)
 

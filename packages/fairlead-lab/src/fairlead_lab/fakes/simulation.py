@@ -12,10 +12,10 @@ from ipaddress import IPv4Address
 from itertools import count
 from typing import Any, TypeVar
 
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import CloudUnavailable, QuotaExceeded
 from fairlead.model.network import CloudView, FixedIP, Headroom, IPNetwork, NewPort, Port, PortChange
 from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
@@ -172,7 +172,7 @@ class NoDataplane:
         """Say what the host is called."""
         return HostView(self.host, "br-int", "system", ovn_controller=True)
 
-    async def apply(self, attachment: Attachment) -> None:
+    async def apply(self, attachment: Vif) -> None:
         """Plug nothing."""
 
     async def remove(self, attachment_id: str) -> None:

@@ -2,34 +2,15 @@
 
 from dataclasses import dataclass
 
-from fairlead.model.network import IPAddress
-
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    """All that the data plane needs to wire one endpoint.
+class AttachmentKey:
+    """What names an attachment on its node.
 
-    id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
-    mtu in bytes, 0: leave the kernel's default. mac is empty where the device has the NIC's. vlan: the id by which the
-    node's trunk carries the port, 0 where none does. addresses and gateways (mode `routed`): what the host routes to
-    the sandbox, and the addresses by which the sandbox reaches the host.
+    owner: the container's or endpoint's id, as the door's runtime gives it. interface: the device's name in the sandbox;
+    empty where the runtime chooses one. network: the door's name of the network (`JoinedNetwork.id`).
     """
 
-    id: str
-    port_id: str
-    mac: str
-    mtu: int
-    network_id: str = ""
-    addresses: tuple[IPAddress, ...] = ()
-    gateways: tuple[IPAddress, ...] = ()
-    vlan: int = 0
-
-    @property
-    def host_device(self) -> str:
-        """Name of the VIF, the end that stays on the host (at most 15 bytes: IFNAMSIZ)."""
-        return f"flh{self.id[:11]}"
-
-    @property
-    def sandbox_device(self) -> str:
-        """Name of the end that moves into the sandbox, as long as it is on the host."""
-        return f"flc{self.id[:11]}"
+    owner: str
+    network: str
+    interface: str = ""

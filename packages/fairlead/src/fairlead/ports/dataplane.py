@@ -4,8 +4,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
-from fairlead.model.attachment import Attachment
 from fairlead.model.network import IPAddress
+from fairlead.model.vif import Vif
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Dataplane(Protocol):
         """Say what the host's switch is."""
         ...
 
-    async def apply(self, attachment: Attachment) -> None:
+    async def apply(self, attachment: Vif) -> None:
         """Make the devices, plug the port, and return when its flows are in place.
 
         Afterwards `attachment.sandbox_device` waits in the host's namespace, down and without any address.

@@ -15,8 +15,8 @@ from typing import Final
 from fairlead.adapters.vif import netlink
 from fairlead.adapters.vif.marks import alias, attachment_of_device, host_device
 from fairlead.adapters.vif.netlink import Answer, Link, Message
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
+from fairlead.model.vif import Vif
 
 _GROUP_BITS: Final = 31  # of the number, which the kernel keeps in 32 with a sign
 
@@ -47,7 +47,7 @@ class Links:
     def __init__(self, on_exchange: Callable[[int, float], None]) -> None:
         self._on_exchange = on_exchange
 
-    def look(self, attachment: Attachment) -> Found:
+    def look(self, attachment: Vif) -> Found:
         """Compare the attachment's devices with what it needs.
 
         Raises DataplaneError where a device of that name is not this attachment's.
@@ -61,7 +61,7 @@ class Links:
             return Found(Fit.AWAY, host)
         return Found(Fit.READY if _as_wished(host, sandbox, attachment) else Fit.WRONG, host)
 
-    def make(self, attachment: Attachment, found: Found) -> None:
+    def make(self, attachment: Vif, found: Found) -> None:
         """Make the pair, instead of the one that was found: both MTUs, the MAC, the host's end up and marked.
 
         Raises DataplaneError where the kernel refuses, or has a device of either name.
@@ -85,7 +85,7 @@ class Links:
                     raise refused
             _check(marked, f"can't set up {name}")
 
-    def repair(self, attachment: Attachment, found: Found) -> None:
+    def repair(self, attachment: Vif, found: Found) -> None:
         """Set the host's end up and to the MTU, where the other end has moved away and the pair can't be made anew."""
         host = found.host
         if host is not None and not (host.up and _same_mtu(host, attachment)):
@@ -169,7 +169,7 @@ class Links:
         return answers
 
 
-def _as_wished(host: Link, sandbox: Link | None, attachment: Attachment) -> bool:
+def _as_wished(host: Link, sandbox: Link | None, attachment: Vif) -> bool:
     return (
         sandbox is not None
         and sandbox.peer == host.index
@@ -182,7 +182,7 @@ def _as_wished(host: Link, sandbox: Link | None, attachment: Attachment) -> bool
     )
 
 
-def _same_mtu(link: Link, attachment: Attachment) -> bool:
+def _same_mtu(link: Link, attachment: Vif) -> bool:
     return attachment.mtu in (0, link.mtu)
 
 

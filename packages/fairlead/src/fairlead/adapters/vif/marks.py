@@ -6,7 +6,7 @@ Both must agree. Names alone are cut short, and anybody may choose one; a mark a
 from collections.abc import Mapping
 from typing import Final
 
-from fairlead.model.attachment import Attachment
+from fairlead.model.vif import Vif
 
 ATTACHMENT_KEY: Final = "fairlead-attachment"
 NETWORK_KEY: Final = "fairlead-network"
@@ -16,7 +16,7 @@ _ALIAS = "fairlead:"
 
 def host_device(attachment_id: str) -> str:
     """Name the host's end of an attachment of which only the id is known."""
-    return Attachment(attachment_id, port_id="", mac="", mtu=0).host_device
+    return Vif(attachment_id, port_id="", mac="", mtu=0).host_device
 
 
 def alias(attachment_id: str) -> str:

@@ -132,7 +132,7 @@ def dump_links(kind: str) -> Message:
 def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
     """Make a pair, both ends down, both with the MTU (bytes; 0: the kernel's default).
 
-    peer_mac as in Attachment, six bytes in hexadecimal.
+    peer_mac as in Vif, six bytes in hexadecimal.
     """
     size = _number(_IFLA_MTU, mtu) if mtu else b""
     mac = attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", "")))

@@ -21,8 +21,8 @@ from fairlead.adapters.vif import netlink, sandboxes
 from fairlead.adapters.vif.marks import alias, attachment_of_alias
 from fairlead.adapters.vif.netlink import Answer, Link, Message
 from fairlead.concurrency import KeyedLocks
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError, FairleadError
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 from fairlead.ports.routing import Routing
 
@@ -40,7 +40,7 @@ class Kind:
 
     name: str
     own_mac: bool
-    data: Callable[[Attachment], bytes]
+    data: Callable[[Vif], bytes]
 
 
 VLAN: Final = Kind("vlan", own_mac=True, data=lambda attachment: netlink.vlan_settings(attachment.vlan))
@@ -81,7 +81,7 @@ class NicDataplane:
         if answer.error == errno.EOPNOTSUPP:
             raise self._no_such_kind()
 
-    async def apply(self, attachment: Attachment) -> None:
+    async def apply(self, attachment: Vif) -> None:
         """Make the device; where a container has it already, it keeps it. Raises DataplaneError, NotFound."""
         async with self._locks.hold(attachment.id):
             nic = await self._routing.nic()
@@ -121,7 +121,7 @@ class NicDataplane:
 
     # What follows blocks.
 
-    def _put(self, attachment: Attachment, nic: str) -> None:
+    def _put(self, attachment: Vif, nic: str) -> None:
         name = attachment.sandbox_device
         parent, device = self._find(nic), self._find(name)
         if parent is None:
@@ -156,7 +156,7 @@ class NicDataplane:
                 self._exchange(netlink.delete_link(unmarked.index))
             _check(marked, f"can't mark {name}")
 
-    def _as_wished(self, device: Link, parent: Link, attachment: Attachment) -> bool:
+    def _as_wished(self, device: Link, parent: Link, attachment: Vif) -> bool:
         return (
             device.kind == self._kind.name
             and device.peer == parent.index
@@ -167,7 +167,7 @@ class NicDataplane:
         )
 
     def _delete(self, attachment_id: str) -> None:
-        name = Attachment(attachment_id, port_id="", mac="", mtu=0).sandbox_device
+        name = Vif(attachment_id, port_id="", mac="", mtu=0).sandbox_device
         device = self._find(name)
         if device is not None and device.alias == alias(attachment_id):
             _delete_link(device, self._exchange(netlink.delete_link(device.index))[0])

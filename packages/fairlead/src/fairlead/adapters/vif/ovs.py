@@ -15,8 +15,8 @@ from fairlead.adapters.vif.offload import disable_checksum_offload
 from fairlead.adapters.vif.ovsdb import Ovsdb
 from fairlead.adapters.vif.rows import InterfaceState, SwitchState
 from fairlead.concurrency import KeyedLocks
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError, FairleadError, WiringTimeout
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class OvsDataplane:
         """Say what the host's switch is. Raises SwitchUnavailable, also where the bridge is missing."""
         return await self._ovsdb.read(rows.host_view(self._bridge))
 
-    async def apply(self, attachment: Attachment) -> None:
+    async def apply(self, attachment: Vif) -> None:
         """Make the pair, plug it, and return when OVN's flows for it are in place.
 
         On failure nothing stays behind, unless the sandbox's end has moved into a container, which then keeps what it
@@ -137,7 +137,7 @@ class OvsDataplane:
         await self._ovsdb.close()
         self._threads.shutdown(wait=False)
 
-    async def _make(self, attachment: Attachment, found: Found, switch: SwitchState) -> None:
+    async def _make(self, attachment: Vif, found: Found, switch: SwitchState) -> None:
         if found.fit is Fit.AWAY:
             await self._in_thread(lambda: self._links.repair(attachment, found))
         elif found.fit is not Fit.READY:
@@ -145,7 +145,7 @@ class OvsDataplane:
             await self._in_thread(lambda: self._links.make(attachment, found))
         await self._in_thread(lambda: self._settle(attachment, found.fit, switch.datapath))
 
-    async def _free_name(self, attachment: Attachment, switch: SwitchState) -> None:
+    async def _free_name(self, attachment: Vif, switch: SwitchState) -> None:
         """Wait until ovs-vswitchd holds no earlier device of the name.
 
         In user space it reads through a socket on the device, and keeps that one where it sees a port go and come
@@ -156,7 +156,7 @@ class OvsDataplane:
             switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
         await self._ovsdb.configured(switch.configuration)
 
-    async def _plug(self, attachment: Attachment) -> None:
+    async def _plug(self, attachment: Vif) -> None:
         with self._ovsdb.watch(attachment.host_device) as watch:
             plugged = await self._ovsdb.plug(rows.plug(attachment, self._bridge))
             started = time.perf_counter()
@@ -190,7 +190,7 @@ class OvsDataplane:
         except FairleadError as left:
             error.add_note(f"and cleaning up failed: {left}")
 
-    def _settle(self, attachment: Attachment, fit: Fit, datapath: str) -> None:
+    def _settle(self, attachment: Vif, fit: Fit, datapath: str) -> None:
         started = time.perf_counter()
         written = hoststack.keep_off(attachment.host_device)
         self._on_step(Step("host stack", time.perf_counter() - started, written))
@@ -200,7 +200,7 @@ class OvsDataplane:
             disable_checksum_offload(*ends)
             self._on_step(Step("offload", time.perf_counter() - started, len(ends)))
 
-    def _not_wired(self, attachment: Attachment, seen: InterfaceState) -> WiringTimeout:
+    def _not_wired(self, attachment: Vif, seen: InterfaceState) -> WiringTimeout:
         limit = f"within {self._wiring_timeout:g} s"
         if seen.ofport is None:
             return WiringTimeout(

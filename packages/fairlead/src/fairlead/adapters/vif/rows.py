@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fairlead.adapters.vif.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError, SwitchUnavailable
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def interface_state(row: Any) -> InterfaceState:
     )
 
 
-def look(attachment: Attachment, bridge: str) -> Change[SwitchState]:
+def look(attachment: Vif, bridge: str) -> Change[SwitchState]:
     """Read how the switch stands with an attachment; the change raises SwitchUnavailable without the bridge."""
 
     def change(tables: Tables, _transaction: Any) -> SwitchState:
@@ -81,7 +81,7 @@ def look(attachment: Attachment, bridge: str) -> Change[SwitchState]:
     return change
 
 
-def plug(attachment: Attachment, bridge: str) -> Change[InterfaceState]:
+def plug(attachment: Vif, bridge: str) -> Change[InterfaceState]:
     """Give the attachment its Port and Interface on the bridge; the result is the Interface as it then is.
 
     A row that is as wished stays. One that is not is replaced in the same transaction: a fresh row carries no

@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from fairlead.adapters.vif import netlink, netlink_routes
 from fairlead.adapters.vif.links import Fit, Links
 from fairlead.concurrency import KeyedLocks
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import DataplaneError
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class RoutedDataplane:
         """Say what the host is; it has no switch."""
         return HostView(socket.gethostname(), bridge="", datapath="system", ovn_controller=False)
 
-    async def apply(self, attachment: Attachment) -> None:
+    async def apply(self, attachment: Vif) -> None:
         """Make the pair, and route the attachment's addresses to it. Raises DataplaneError; nothing is left then."""
         async with self._locks.hold(attachment.id):
             try:
@@ -82,7 +82,7 @@ class RoutedDataplane:
             for attachment_id, link in sorted(marked.items())
         ]
 
-    def _apply(self, attachment: Attachment) -> None:
+    def _apply(self, attachment: Vif) -> None:
         found = self._links.look(attachment)
         if found.fit in (Fit.ABSENT, Fit.WRONG):
             self._links.make(attachment, found)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from fairlead.core.blocks.networks import Networks
 from fairlead.core.networks.held import not_given_out
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import AddressInUse, NotFound
 from fairlead.model.network import IPAddress
 from fairlead.model.records import Claim, JoinedNetwork
+from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import Dataplane
 
 
@@ -33,7 +33,7 @@ class Endpoints:
                 store.put(replace(claim, endpoint_id=endpoint_id, mac=mac, since=now))
         return mac
 
-    async def attach(self, joined_id: str, endpoint_id: str) -> tuple[JoinedNetwork, Attachment]:
+    async def attach(self, joined_id: str, endpoint_id: str) -> tuple[JoinedNetwork, Vif]:
         """Make the endpoint's devices, and route its addresses to it.
 
         Raises NotFound, DataplaneError.
@@ -46,7 +46,7 @@ class Endpoints:
             for address in addresses
             if (subnet := joined.subnet(address.version)) and subnet.gateway is not None
         )
-        attachment = Attachment(
+        attachment = Vif(
             endpoint_id, "", claims[0].mac, joined.mtu, joined.network_id, addresses=addresses, gateways=gateways
         )
         await self.dataplane.apply(attachment)

@@ -9,10 +9,10 @@ from fairlead.core.warm.devices import Devices
 from fairlead.core.warm.networks import Memberships
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.provisioning import delete_port, make_ports
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import AddressInUse, NotFound, UnsupportedRequest, WiringTimeout
 from fairlead.model.network import FixedIP, IPAddress
 from fairlead.model.records import Allocation, JoinedNetwork, Use
+from fairlead.model.vif import Vif
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Endpoints:
                 )
             return allocation.mac
 
-    async def attach(self, joined_id: str, endpoint_id: str) -> tuple[JoinedNetwork, Attachment]:
+    async def attach(self, joined_id: str, endpoint_id: str) -> tuple[JoinedNetwork, Vif]:
         """Wire the endpoint on this host; returns when packets can flow.
 
         Raises NotFound, WiringTimeout, SwitchUnavailable, DataplaneError.

@@ -10,9 +10,9 @@ import structlog
 
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.warm.node import Node
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import FairleadError
 from fairlead.model.records import FREE, Allocation, JoinedNetwork, Step, Use
+from fairlead.model.vif import Vif
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Devices:
         self._not_before = 0.0
         self._busy_since = self._calm_from = 0.0
 
-    async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Attachment:
+    async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Vif:
         """Return when packets can flow through the port's devices, which then are its container's.
 
         Raises WiringTimeout, SwitchUnavailable, DataplaneError.
@@ -100,8 +100,8 @@ class Devices:
             self._node.port_table.put(replace(current, dirty=False))
 
 
-def _attachment(joined: JoinedNetwork, allocation: Allocation) -> Attachment:
-    return Attachment(
+def _attachment(joined: JoinedNetwork, allocation: Allocation) -> Vif:
+    return Vif(
         id=allocation.id,
         port_id=allocation.id,
         mac=allocation.mac,

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from fairlead.core.warm.networks import NetworkSpec
-from fairlead.model.attachment import Attachment
 from fairlead.model.network import IPAddress
 from fairlead.model.records import JoinedNetwork
+from fairlead.model.vif import Vif
 
 
 class Networks(Protocol):
@@ -40,7 +40,7 @@ class Endpoints(Protocol):
         """Give an endpoint its addresses; return its MAC. mac empty: any."""
         ...
 
-    async def attach(self, joined_id: str, endpoint_id: str) -> tuple[JoinedNetwork, Attachment]:
+    async def attach(self, joined_id: str, endpoint_id: str) -> tuple[JoinedNetwork, Vif]:
         """Wire it."""
         ...
 

@@ -9,9 +9,9 @@ from fairlead.frontends.docker import wire
 from fairlead.frontends.docker.backend import Endpoints, Networks
 from fairlead.frontends.docker.options import PORT_MAP, network_options
 from fairlead.frontends.text import parse_address, parse_network
-from fairlead.model.attachment import Attachment
 from fairlead.model.errors import InvalidInput, UnsupportedRequest
 from fairlead.model.records import JoinedNetwork
+from fairlead.model.vif import Vif
 
 ADDRESS_SPACES = ("fairlead-local", "fairlead-global")
 """Of our own IPAM driver; a range in another space is another driver's."""
@@ -98,7 +98,7 @@ class NetworkDriver:
         return {}
 
 
-def _static_routes(joined: JoinedNetwork, attachment: Attachment) -> Iterator[wire.StaticRoute]:
+def _static_routes(joined: JoinedNetwork, attachment: Vif) -> Iterator[wire.StaticRoute]:
     """Give the subnets' routes; first, where an address is alone, the ways to the host and by it to the network."""
     for gateway in attachment.gateways:
         yield wire.StaticRoute(f"{gateway}/{gateway.max_prefixlen}", kind=wire.CONNECTED)
