@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class AttachmentKey:
     """What names an attachment on its node.
 
-    owner: the container's or endpoint's id, as the door's runtime gives it. interface: the device's name in the sandbox;
-    empty where the runtime chooses one. network: the door's name of the network (`JoinedNetwork.id`).
+    owner: the container's or endpoint's id, as the door's runtime gives it. interface: the device's name in the
+    sandbox; empty where the runtime chooses one. network: the door's name of the network (`JoinedNetwork.id`).
     """
 
     owner: str
