@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test coverage coverage-all wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
@@ -31,6 +31,14 @@ test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
 	@$(PYTEST) -v --durations=20 -m "root or real or wheels"
+
+coverage: setup ## which branches the fast tests reach, by room; what they don't is listed in build/coverage
+	@packaging/coverage fast
+
+coverage-all: coverage ## the same of every tier, agents in a lab's namespaces included (root)
+	@$(RUN)/fairlead lab install --virtual-machines
+	@packaging/build-flannel
+	@packaging/coverage slow
 
 wheels: ## a wheel and an sdist of each distribution in build/dist, and how large they are
 	@packaging/build-wheels
