@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage import CoverageData
-from tools.reached import Reached, combine, read, sources, table, unreached
+from tools.reached import Reached, combine, read, table, unreached
 
 FILE = "packages/fairlead/src/fairlead/model/vif.py"
 
