@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale [--agents 10,30,100,300,1000] [--containers 100] [--workers 16]
 
-The agents are the real engine with its keeper, sweep and pools; their Neutron is a queue before some workers that takes
+The agents are the real core with its keeper, sweep and pools; their Neutron is a queue before some workers that takes
 the time for a request
 which the real one took (fairlead_lab.fakes.simulation.Costs). Nothing is plugged. Three stories for
 each number of agents, beginning at the same moment on every host, which is the worst that can be:
@@ -27,15 +27,16 @@ import structlog
 from benchmarks.charts import Panel, lines
 from benchmarks.machine import describe, machine
 from benchmarks.report import Benchmark, Column, Record, finish, number, options, p50, percentile, say, table
-from fairlead.core.assembly import Engine
+from fairlead.core.assembly import PortCore
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
 from fairlead.core.warm.sizing import PoolLimits
+from fairlead.model.attachment import AddressRequest, AttachmentKey, AttachmentRequest
 from fairlead.model.errors import FairleadError
 from fairlead.model.network import IPAddress
-from fairlead.model.records import AddressPool, JoinedNetwork, JoinedSubnet, NetworkReference, Origin, Step
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, Origin, Step
 from fairlead_lab.fakes import virtual_time
-from fairlead_lab.fakes.simulation import Costs, MemoryStore, NoDataplane, SimulatedNeutron
+from fairlead_lab.fakes.simulation import Costs, MemoryStore, NoDataplane, NoSandboxes, SimulatedNeutron
 
 RANGE = IPv4Network("10.0.0.0/8")
 NETWORK = "web"
@@ -62,29 +63,28 @@ class Simulated:
 
     def __post_init__(self) -> None:
         store = MemoryStore()
-        subnet = JoinedSubnet(NETWORK, NETWORK, RANGE, None)
+        subnet = JoinedSubnet(NETWORK, RANGE, None)
         store.put(Origin())
-        store.put(AddressPool(NETWORK, RANGE, NetworkReference(), joined_id=NETWORK, subnet_id=NETWORK))
         store.put(JoinedNetwork(NETWORK, Step.HELD, 0.0, network_id=NETWORK, name=NETWORK, subnets=(subnet,)))
         host = NoDataplane(f"h{self.number}")
         node = Node(cast(Any, self.neutron), host, store, PortTable(store), virtual_time.LoopClock())
         self.chance = random.Random(self.number)
-        self.engine = Engine.over(node, PoolLimits(), random=self.chance.random)
+        self.core = PortCore.over(node, PoolLimits(), NoSandboxes(), random=self.chance.random)
         self.failed = 0
         self.waits: list[float] = []
         self.work = [asyncio.create_task(self._keep()), asyncio.create_task(self._sweep())]
 
     async def _keep(self) -> None:
         while True:
-            if not await self.engine.keeper.step():
-                await self.engine.keeper.wake_up.wait()
-            if not self.supplied and len(self.engine.node.port_table) >= self.containers:
+            if not await self.core.keeper.step():
+                await self.core.keeper.wake_up.wait()
+            if not self.supplied and len(self.core.node.port_table) >= self.containers:
                 self.supplied = asyncio.get_running_loop().time()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            await self.engine.sweep.finish()
+            await self.core.sweep.finish()
 
     async def run(self) -> IPAddress:
         """Start a container, as often as it takes."""
@@ -92,20 +92,20 @@ class Simulated:
         began, pause = loop.time(), RETRY
         while True:
             try:
-                address = await self.engine.allocations.allocate(NETWORK, None)
+                address = (await self.core.attachments.reserve(NETWORK, AddressRequest(4))).ip
             except FairleadError:
                 self.failed += 1
                 await asyncio.sleep(pause * (0.5 + self.chance.random()))
                 pause = min(2 * pause, LONGEST_RETRY)
                 continue
-            await self.engine.endpoints.create(NETWORK, f"endpoint {address}", (address,), "")
+            await self.core.attachments.prepare(_key(address), AttachmentRequest((address,)))
             self.waits.append(loop.time() - began)
             return address
 
     async def rm(self, address: IPAddress) -> None:
         """Remove a container."""
-        await self.engine.endpoints.delete(f"endpoint {address}")
-        await self.engine.allocations.release(NETWORK, address)
+        await self.core.attachments.detach(_key(address), by_runtime=True)
+        await self.core.attachments.release(NETWORK, address)
 
     async def churn(self) -> None:
         """Start and remove containers, one at a time."""
@@ -116,6 +116,10 @@ class Simulated:
             await asyncio.sleep(CHURN_PAUSE * self.chance.random())
             await self.rm(address)
             await asyncio.sleep(CHURN_PAUSE * self.chance.random())
+
+
+def _key(address: IPAddress) -> AttachmentKey:
+    return AttachmentKey(f"endpoint {address}", NETWORK)
 
 
 def tell(story: str, agents: int, containers: int, workers: int) -> Record:
@@ -160,7 +164,7 @@ def tell(story: str, agents: int, containers: int, workers: int) -> Record:
 
 
 async def _filled(host: Simulated) -> float:
-    while host.engine.warm.waiting(NETWORK) < host.engine.warm.limits.floor:  # noqa: ASYNC110  virtual time is cheap
+    while host.core.warm.waiting(NETWORK) < host.core.warm.limits.floor:  # noqa: ASYNC110  virtual time is cheap
         await asyncio.sleep(1.0)
     return asyncio.get_running_loop().time()
 

@@ -14,7 +14,7 @@ from fairlead.agent.logs import configure_logs, current_request_id, new_request_
 from fairlead.agent.settings import AgentSettings, CloudSettings, LogSettings, OvsSettings, Settings
 from fairlead.agent.unix_server import serve_unix
 from fairlead.agent.wiring import STORE, wire_agent
-from fairlead.model.records import Origin
+from fairlead.model.records import KINDS, Origin
 from fairlead_lab.fakes import FakeCloud
 
 
@@ -28,7 +28,7 @@ def settings(tmp_path: Path, cloud: str = "demo") -> Settings:
 
 def remembering(settings: Settings) -> Settings:
     """Give the agent a memory that needs no rebuilding."""
-    store = SqliteStore(Path(settings.agent.state_dir) / STORE)
+    store = SqliteStore(Path(settings.agent.state_dir) / STORE, KINDS)
     store.put(Origin())
     store.close()
     return settings

@@ -11,26 +11,20 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.agent.routed import nothing_to_adopt, on_no_range
-from fairlead.core.attachments.block_endpoints import Endpoints
-from fairlead.core.blocks.addresses import Addresses
-from fairlead.core.blocks.keeper import NetworkKeeper
+from fairlead.core.assembly import BlockCore
 from fairlead.core.blocks.leases import Leases
-from fairlead.core.blocks.networks import Networks
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.reconciler import Reconciler
-from fairlead.core.networks.pools import AddressPools
-from fairlead.core.reconcile.rebuild_blocks import Rebuild
+from fairlead.frontends.docker import records as docker_records
 from fairlead.frontends.docker.app import make_app as make_docker_app
-from fairlead.frontends.docker.app import routes
-from fairlead.frontends.docker.ipam_driver import IpamDriver
-from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.frontends.docker.app import rpcs_over
 from fairlead.frontends.flannel.app import Flannel, make_app
 from fairlead.model.errors import Conflict
 from fairlead.model.network import FixedIP, IPAddress, IPNetwork, NewPort, Port
+from fairlead.model.records import KINDS
 from fairlead.ports.guard import GuardedNetwork
 from fairlead.ports.routing import Nic
-from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard
+from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard, Sandboxes
 
 RANGE, RANGE6 = "10.100.0.0/16", "fd00:100::/48"
 
@@ -90,7 +84,7 @@ class Instance(Dockerd):
 
     async def start(self) -> None:
         self._stack = AsyncExitStack()
-        self.store = SqliteStore(self.folder / f"i{self.number}" / "routed.sqlite")
+        self.store = SqliteStore(self.folder / f"i{self.number}" / "routed.sqlite", (*KINDS, *docker_records.KINDS))
         self._stack.callback(self.store.close)
         self.neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
@@ -98,15 +92,20 @@ class Instance(Dockerd):
         node = RoutedNode(self.neutron, self.kernel, self.store, self.clock)
         self.reconciler = Reconciler(node, random=lambda: 0.5)
         app = make_app(Flannel(Leases(node, self.reconciler.wake), self.reconciler), new_request_id=lambda: "req-1")
-        self.networks = Networks(
-            node, self.reconciler, self.dataplane, self.guard, name=f"i{self.number}", tell=self.told.extend
+        self.sandboxes = Sandboxes()
+        core = BlockCore.over(
+            node,
+            self.reconciler,
+            self.dataplane,
+            self.guard,
+            self.sandboxes,
+            name=f"i{self.number}",
+            tell=self.told.extend,
+            random=lambda: 0.5,
         )
-        pools = AddressPools(node, nothing_to_adopt, on_no_range)
-        addresses, endpoints = Addresses(self.networks, pools), Endpoints(self.networks, self.dataplane)
-        self.rebuild = Rebuild(self.networks, self.dataplane)
-        self.keeper = NetworkKeeper(self.networks, addresses, random=lambda: 0.5)
+        self.core, self.rebuild, self.keeper = core, core.rebuild, core.keeper
         docker = make_docker_app(
-            routes(NetworkDriver(self.networks, endpoints), IpamDriver(pools, addresses, routed=True)),
+            rpcs_over(self.store, core.networks, core.attachments),
             prepare=self.rebuild.ensure,
             new_request_id=lambda: "req-1",
             observe=lambda _path, _status, _seconds: None,

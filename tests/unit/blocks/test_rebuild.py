@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.model.records import AddressPool, Claim, JoinedNetwork, Lease
+from fairlead.frontends.docker.pools import AddressPools
+from fairlead.frontends.docker.records import AddressPool
+from fairlead.model.records import JoinedNetwork, Lease, ReservedAddress
 from fairlead_lab.fakes import Fault
 from tests.unit.blocks.conftest import Launch, Site
 from tests.unit.blocks.nodes import Instance
@@ -33,9 +35,14 @@ def known(node: Instance) -> set[object]:
     return {
         *((one.id, one.step, one.network_id, one.internal, one.mtu, one.subnets) for one in store.all(JoinedNetwork)),
         *((one.id, frozenset(one.parts), one.addresses, one.ranges, one.own) for one in store.all(Lease)),
-        *((one.id, one.endpoint_id, one.mac) for one in store.all(Claim)),
-        *((one.id, one.gateway, one.part, one.joined_id) for one in store.all(AddressPool)),
+        *((one.id, one.owner, one.mac) for one in store.all(ReservedAddress)),
     }
+
+
+def pools(node: Instance, *pool_ids: str) -> set[AddressPool | None]:
+    """Docker's pools, as they are when Docker names them."""
+    known = AddressPools(node.store, node.core.networks)
+    return {known.find(one) for one in pool_ids}
 
 
 async def test_what_a_rebuilt_memory_tells_is_what_was_known(launch: Launch) -> None:
@@ -43,10 +50,12 @@ async def test_what_a_rebuilt_memory_tells_is_what_was_known(launch: Launch) -> 
     await some(node, internal=True, gateway="10.60.0.9", ip_range="10.60.128.0/20")
     await peer.network_create(WEB, subnet6=WEB6)
     await settle(node, peer)
-    before, routes, guarded = known(node), node.routes(), node.guard.networks
+    named = [one.id for one in node.store.all(AddressPool)]
+    before, routes, guarded = (known(node), pools(node, *named)), node.routes(), node.guard.networks
     await lose(node)
     await node.rebuild.ensure()
-    assert known(node) == before
+    assert not node.store.all(AddressPool)
+    assert (known(node), pools(node, *named)) == before
     await node.behind(30.0)
     assert node.routes() == routes
     assert {(one.ranges, frozenset(one.blocks), one.internal) for one in node.guard.networks} == {
@@ -66,7 +75,7 @@ async def test_containers_go_on_and_end_well(site: Site, launch: Launch) -> None
     await node.network_rm(network)
     await settle(node)
     assert await left(site, node) == []
-    assert not [*node.store.all(JoinedNetwork), *node.store.all(Claim), *node.store.all(Lease)]
+    assert not [*node.store.all(JoinedNetwork), *node.store.all(ReservedAddress), *node.store.all(Lease)]
 
 
 async def test_a_network_that_was_being_left_is_left(site: Site, launch: Launch) -> None:

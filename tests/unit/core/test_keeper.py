@@ -11,24 +11,26 @@ from typing import Any, cast
 
 import pytest
 
-from fairlead.core.assembly import Engine
+from fairlead.core.assembly import PortCore
 from fairlead.core.warm.keeper import UNNAME_AFTER
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
 from fairlead.core.warm.provisioning import make_ports
 from fairlead.core.warm.sizing import HALF_LIFE, PoolLimits
+from fairlead.model.attachment import AddressRequest, AttachmentKey, AttachmentRequest
 from fairlead.model.errors import CloudUnavailable, QuotaExceeded
 from fairlead.model.network import IPAddress
-from fairlead.model.records import AddressPool, JoinedNetwork, JoinedSubnet, NetworkReference, Origin, Step, Use
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, Origin, Step, Use
 from fairlead_lab.fakes import virtual_time
 from fairlead_lab.fakes.simulation import Costs, MemoryStore, NoDataplane, SimulatedNeutron
+from tests.unit.docker.dockerd import Sandboxes
 
 RANGE = IPv4Network("10.0.0.0/8")
 
 
 @dataclass
 class Agent:
-    """An engine with one network, and its keeper at work."""
+    """A core with one network, and its keeper at work."""
 
     neutron: SimulatedNeutron
     limits: PoolLimits = field(default_factory=PoolLimits)
@@ -39,9 +41,7 @@ class Agent:
         self.store = MemoryStore()
         self.store.put(Origin())
         for name in self.networks:
-            pool = AddressPool(name, RANGE, NetworkReference(), network_id=name, subnet_id=name, joined_id=name)
-            subnet = JoinedSubnet(name, name, RANGE, None)
-            self.store.put(pool)
+            subnet = JoinedSubnet(name, RANGE, None)
             self.store.put(JoinedNetwork(name, Step.HELD, 0.0, network_id=name, name=name, subnets=(subnet,)))
         self.start()
 
@@ -49,25 +49,26 @@ class Agent:
         node = Node(
             cast(Any, self.neutron), NoDataplane("h1"), self.store, PortTable(self.store), virtual_time.LoopClock()
         )
-        self.engine = Engine.over(node, self.limits, random=random.Random(self.seed).random)
+        self.core = PortCore.over(node, self.limits, Sandboxes(), random=random.Random(self.seed).random)
         self.work = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
         while True:
-            if not await self.engine.keeper.step():
-                await self.engine.keeper.wake_up.wait()
+            if not await self.core.keeper.step():
+                await self.core.keeper.wake_up.wait()
 
     def waiting(self, network: str = "web") -> int:
-        return self.engine.warm.waiting(network)
+        return self.core.warm.waiting(network)
 
     async def run(self, network: str = "web") -> IPAddress:
-        address = await self.engine.allocations.allocate(network, None)
-        await self.engine.endpoints.create(network, f"endpoint {address}", (address,), "")
+        address = (await self.core.attachments.reserve(network, AddressRequest(4))).ip
+        key = AttachmentKey(f"endpoint {address}", network)
+        await self.core.attachments.prepare(key, AttachmentRequest((address,)))
         return address
 
     async def rm(self, address: IPAddress, network: str = "web") -> None:
-        await self.engine.endpoints.delete(f"endpoint {address}")
-        await self.engine.allocations.release(network, address)
+        await self.core.attachments.detach(AttachmentKey(f"endpoint {address}", network), by_runtime=True)
+        await self.core.attachments.release(network, address)
 
 
 def story(tell: Callable[[SimulatedNeutron], Awaitable[None]]) -> Callable[[], None]:
@@ -336,7 +337,7 @@ async def test_a_network_that_is_left_takes_its_ports_along(neutron: SimulatedNe
     neutron_with_networks: Any = neutron
     agent = Agent(neutron, PoolLimits(floor=8))
     await asyncio.sleep(10)
-    await agent.engine.memberships.leave("web")
+    await agent.core.networks.leave("web")
     await asyncio.sleep(20)
     assert not neutron_with_networks.ports
     assert not agent.store.all(JoinedNetwork)
@@ -365,10 +366,10 @@ async def test_ports_are_made_ahead_no_faster_than_the_operator_allows(neutron: 
 @story
 async def test_a_port_that_was_claimed_and_never_used_comes_back(neutron: SimulatedNeutron) -> None:
     agent = Agent(neutron)
-    await agent.engine.allocations.allocate("web", None)
+    await agent.core.attachments.reserve("web", AddressRequest(4))
     await asyncio.sleep(400)
-    await agent.engine.sweep.finish()
-    assert agent.engine.node.port_table.count("web", Use.CLAIMED) == 0
+    await agent.core.sweep.finish()
+    assert agent.core.node.port_table.count("web", Use.RESERVED) == 0
     assert agent.waiting() >= 1
 
 
@@ -381,7 +382,7 @@ async def test_no_port_is_made_for_a_network_that_was_left_while_the_room_was_as
     agent = Agent(neutron)
     while not neutron.calls["GET quota"]:  # noqa: ASYNC110  virtual time costs nothing
         await asyncio.sleep(0.1)
-    await agent.engine.memberships.leave("web")
+    await agent.core.networks.leave("web")
     await asyncio.sleep(60)
     assert not neutron.calls["POST ports"]
 
@@ -392,9 +393,9 @@ async def test_a_network_is_not_given_up_before_ports_that_came_while_it_was_lef
     agent = Agent(neutron, PoolLimits(floor=20))
     await asyncio.sleep(10)
     (joined,) = agent.store.all(JoinedNetwork)
-    late = asyncio.create_task(make_ports(agent.engine.node, joined, count=4))
+    late = asyncio.create_task(make_ports(agent.core.node, joined, count=4))
     await asyncio.sleep(0)
-    await agent.engine.memberships.leave("web")
+    await agent.core.networks.leave("web")
     assert late.done()
     while agent.store.all(JoinedNetwork):  # noqa: ASYNC110  virtual time costs nothing
         await asyncio.sleep(0.01)

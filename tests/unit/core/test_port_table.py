@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fairlead.core.warm.port_table import PortTable
-from fairlead.model.records import FREE, Allocation, Record, Use
+from fairlead.model.records import FREE, Allocation, Use
+from fairlead.ports.store import Record
 
 
 class Rows:
@@ -54,13 +55,13 @@ class LedgerMachine(RuleBasedStateMachine):
         found = self.port_table.get(port)
         if found is None:
             return
-        claimed = frozenset(found.addresses) if use in (Use.CLAIMED, Use.ATTACHED) else frozenset()
+        reserved = frozenset(found.addresses) if use in (Use.RESERVED, Use.ATTACHED) else frozenset()
         self.port_table.put(
             replace(
                 found,
                 since=self.time,
-                claimed=claimed,
-                endpoint_id=f"endpoint {port}" if use is Use.ATTACHED else "",
+                reserved=reserved,
+                owner=f"endpoint {port}" if use is Use.ATTACHED else "",
                 rests_until={Use.RETURNED: self.time + 3, Use.FRESH: 0.0}.get(use, found.rests_until),
                 leaving=use is Use.LEAVING,
             )
@@ -79,16 +80,16 @@ class LedgerMachine(RuleBasedStateMachine):
             for one in records:
                 assert port_table.get(one.id) == one
                 assert port_table.of_address(one.joined_id, one.addresses[0]) == one
-                if one.endpoint_id:
-                    assert port_table.of_endpoint(one.endpoint_id) == one
-            assert port_table.of_endpoint("") is None
+                if one.owner:
+                    assert port_table.of_owner(one.owner) == one
+            assert port_table.of_owner("") is None
             for network in "mn":
                 for use in Use:
                     expected = [one for one in records if one.joined_id == network and one.use is use]
                     assert port_table.in_use(network, use) == sorted(expected, key=lambda one: one.since)
                     assert port_table.count(network, use) == len(expected)
                 self.first_free_is_one_that_may_be_given(port_table, network)
-            told = [one for one in records if not one.leaving and one.told != one.endpoint_id]
+            told = [one for one in records if not one.leaving and one.told != one.owner]
             assert {one.id for one in port_table.untold()} == {one.id for one in told}
 
     def first_free_is_one_that_may_be_given(self, port_table: PortTable, network: str) -> None:

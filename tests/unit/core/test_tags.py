@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.core.warm.networks import _ranges_without
+from fairlead.core.networks.ranges import ranges_without
 from fairlead.model.network import AddressRange
 from fairlead.model.tags import member_tag, network_name, pool_tag, port_name
 
@@ -33,12 +33,12 @@ def test_names_are_made_for_operators_to_read() -> None:
 def test_allocation_pools_hold_every_host_address_but_the_taken_ones(taken: set[int]) -> None:
     cidr = ip_network("10.0.0.0/27")
     base = int(cidr.network_address)
-    ranges = _ranges_without(cidr, {ip_address(base + number) for number in taken})
+    ranges = ranges_without(cidr, {ip_address(base + number) for number in taken})
     given_out = {number for number in range(32) if any(ip_address(base + number) in one for one in ranges)}
     assert given_out == set(range(1, 31)) - taken
     assert all(int(one.first) <= int(one.last) for one in ranges)
 
 
 def test_an_ipv6_range_keeps_its_last_address() -> None:
-    ranges = _ranges_without(ip_network("fd00::/126"), {ip_address("fd00::1")})
+    ranges = ranges_without(ip_network("fd00::/126"), {ip_address("fd00::1")})
     assert ranges == (AddressRange(ip_address("fd00::2"), ip_address("fd00::3")),)

@@ -11,14 +11,15 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.core.assembly import Engine
+from fairlead.core.assembly import PortCore
 from fairlead.core.nesting.nesting import Nesting, OnChassis
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
 from fairlead.core.warm.sizing import PoolLimits
-from fairlead.frontends.docker.app import make_app, routes
-from fairlead.frontends.docker.ipam_driver import IpamDriver
-from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.frontends.docker import records as docker_records
+from fairlead.frontends.docker.app import make_app, rpcs_over
+from fairlead.model.records import KINDS
+from fairlead.model.sandbox import SandboxConfig
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 
@@ -99,6 +100,19 @@ class Network:
     id: str
     pools: list[tuple[str, str, bool]]  # pool id, range, IPv6
     gateways: list[str]
+
+
+@dataclass
+class Sandboxes:
+    """Sandboxes that remember what they were given, by namespace and device."""
+
+    configs: dict[tuple[str, str], SandboxConfig] = field(default_factory=dict)
+
+    async def configure(self, netns: str, name: str, config: SandboxConfig) -> None:
+        self.configs[netns, name] = config
+
+    async def verify(self, netns: str, name: str, config: SandboxConfig) -> list[str]:
+        return [] if self.configs.get((netns, name)) == config else [f"{name} is not in {netns}"]
 
 
 class Dockerd:
@@ -273,18 +287,18 @@ class Host(Dockerd):
 
     async def start(self) -> None:
         self._stack = AsyncExitStack()
-        self.store = SqliteStore(self.directory / self.name / "node.sqlite")
+        self.store = SqliteStore(self.directory / self.name / "node.sqlite", (*KINDS, *docker_records.KINDS))
         self._stack.callback(self.store.close)
         neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )
         nesting = self.bind(neutron, self.clock)
         self.node = Node(neutron, self.dataplane, self.store, PortTable(self.store), self.clock, nesting=nesting)
-        self.engine = Engine.over(self.node, self.limits, random=lambda: 0.5)
-        network = NetworkDriver(self.engine.memberships, self.engine.endpoints)
+        self.sandboxes = Sandboxes()
+        self.core = PortCore.over(self.node, self.limits, self.sandboxes, random=lambda: 0.5)
         app = make_app(
-            routes(network, IpamDriver(self.engine.pools, self.engine.allocations)),
-            prepare=self.engine.rebuild.ensure,
+            rpcs_over(self.store, self.core.networks, self.core.attachments),
+            prepare=self.core.rebuild.ensure,
             new_request_id=lambda: f"req-{uuid4()}",
             observe=lambda path, status, _: self.observed.append((path, status)),
         )
@@ -296,7 +310,7 @@ class Host(Dockerd):
     async def behind(self, seconds: float = 0.0) -> None:
         """Let time pass, and the keeper do all that is due then."""
         self.clock.time += seconds
-        while await self.engine.devices.step() or await self.engine.keeper.step():
+        while await self.core.devices.step() or await self.core.keeper.step():
             pass
 
     async def restart(self) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
-from fairlead.model.records import AddressPool, Allocation, Batch, JoinedNetwork
+from fairlead.model.records import Allocation, Batch, JoinedNetwork
 from fairlead_lab.fakes import FakeCloud, Fault
 from fairlead_lab.fakes.record import How
 from tests.unit.docker.dockerd import DriverError, Host
@@ -188,7 +189,7 @@ async def test_a_port_whose_answer_was_lost_is_found_again_and_deleted(cloud: Fa
     assert len(cloud.store.resources["ports"]) == 1
     await h1.restart()
     h1.clock.time += 130
-    await h1.engine.sweep.finish()
+    await h1.core.sweep.finish()
     await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
@@ -202,7 +203,7 @@ async def test_a_port_that_could_not_be_deleted_is_deleted_later(cloud: FakeClou
     assert len(cloud.store.resources["ports"]) == 1
     cloud._faults.clear()
     await h1.restart()
-    await h1.engine.sweep.finish()
+    await h1.core.sweep.finish()
     await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
@@ -216,7 +217,7 @@ async def test_a_network_whose_answer_was_lost_is_found_again_and_deleted(
     await refused(h1.network_create(SUBNET))
     await h1.restart()
     h1.clock.time += 130
-    await h1.engine.sweep.finish()
+    await h1.core.sweep.finish()
     await h1.behind()
     assert nothing_left(cloud, h1)
 
@@ -244,7 +245,7 @@ async def test_no_switch_from_the_beginning(cloud: FakeCloud, h1: Host) -> None:
     await refused(h1.network_create(SUBNET))
     h1.dataplane.broken = None
     h1.clock.time += 130
-    await h1.engine.sweep.finish()
+    await h1.core.sweep.finish()
     await h1.behind()
     assert nothing_left(cloud, h1)
 
@@ -301,7 +302,7 @@ async def test_an_answer_that_was_lost_leaves_the_intent(cloud: FakeCloud, h1: H
     await refused(h1.run(network, ip="10.20.0.77"))
     assert len(h1.store.all(Batch)) == 1
     h1.clock.time += 5
-    await h1.engine.keeper.step()
+    await h1.core.keeper.step()
     assert not h1.store.all(Batch)
     (found,) = h1.node.port_table
     assert found.single_use, "made for one container, it serves no other"

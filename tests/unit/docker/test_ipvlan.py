@@ -134,8 +134,8 @@ async def test_a_lost_file_is_rebuilt(cloud: FakeCloud, booted: tuple[Host, Port
     for file in (node.directory / node.name).glob("node.sqlite*"):
         file.unlink()
     await node.start()
-    await node.engine.rebuild.ensure()
+    await node.core.rebuild.ensure()
     (held,) = node.node.port_table
-    assert (held.endpoint_id, held.mac) == (container.endpoint_id, "")
+    assert (held.owner, held.mac) == (container.endpoint_id, "")
     await node.rm(container)
     assert pairs(cloud, port) == {}

@@ -5,8 +5,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.network import NewNetwork, NewSubnet
-from fairlead.model.records import AddressPool, Allocation, JoinedNetwork
+from fairlead.model.records import Allocation, JoinedNetwork
 from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import DriverError, Host
 
@@ -20,7 +21,7 @@ def names(cloud: FakeCloud) -> list[str]:
 
 async def test_the_first_host_makes_network_and_subnet_in_few_calls(cloud: FakeCloud, h1: Host) -> None:
     await h1.node.network_service.view()
-    await h1.engine.rebuild.ensure()
+    await h1.core.rebuild.ensure()
     cloud.calls.clear()
     network = await h1.network_create(SUBNET, options=WEB, ipam_options=WEB)
     (made,) = cloud.store.resources["networks"].values()

@@ -56,14 +56,14 @@ async def test_a_restart_with_a_whole_file_asks_nothing(cloud: FakeCloud, pooled
 
 async def test_a_lost_file_is_rebuilt_and_containers_go_on_and_end_well(cloud: FakeCloud, pooled: Host) -> None:
     network, first, chosen = await some(pooled)
-    before = {one.endpoint_id: one.id for one in pooled.node.port_table if one.endpoint_id}
+    before = {one.owner: one.id for one in pooled.node.port_table if one.owner}
     ports = len(cloud.store.resources["ports"])
     await lose(pooled)
-    await pooled.engine.rebuild.ensure()
-    after = {one.endpoint_id: one.id for one in pooled.node.port_table if one.endpoint_id}
+    await pooled.core.rebuild.ensure()
+    after = {one.owner: one.id for one in pooled.node.port_table if one.owner}
     assert sorted(after.values()) == sorted(before.values())
     assert after[first.endpoint_id] == before[first.endpoint_id]
-    await pooled.engine.sweep.unplug()
+    await pooled.core.sweep.unplug()
     assert set(before.values()) <= set(pooled.dataplane.attachments)
     pooled.clock.time += 10
     second = await pooled.run(network)
@@ -83,7 +83,7 @@ async def test_what_a_rebuilt_memory_holds_is_what_was_there(cloud: FakeCloud, p
     waiting = pooled.node.port_table.count(joined.id, Use.FRESH)
     assert waiting == 3
     await lose(pooled)
-    await pooled.engine.rebuild.ensure()
+    await pooled.core.rebuild.ensure()
     (rebuilt,) = pooled.store.all(JoinedNetwork)
     for name in ("id", "step", "network_id", "name", "mtu", "owned", "internal", "security_group_ids"):
         assert getattr(rebuilt, name) == getattr(joined, name)

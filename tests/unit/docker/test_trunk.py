@@ -51,7 +51,7 @@ async def foreign_sub_port(cloud: FakeCloud, vlan: int) -> Port:
 
 async def stray(node: Host, network: Network, *tags: str) -> Port:
     """A port made just before a crash, and never attached."""
-    joined = node.engine.memberships.get(network.id)
+    joined = node.core.networks.get(network.id)
     new = NewPort(
         joined.network_id,
         (FixedIP(joined.subnets[0].subnet_id),),
@@ -128,7 +128,7 @@ async def test_ports_made_just_before_a_crash_are_attached_and_used(cloud: FakeC
     made = await stray(node, network, batch_tag(batch.id))
     node.store.put(batch)
     await node.restart()
-    await node.engine.keeper.step()
+    await node.core.keeper.step()
     (held,) = node.node.port_table
     assert (held.id, held.use, held.vlan) == (made.id, Use.FRESH, sub_ports(cloud)[made.id])
 
@@ -163,10 +163,10 @@ async def test_a_lost_file_is_rebuilt_with_the_trunks_vlan_ids(cloud: FakeCloud,
     for file in (pooled.directory / pooled.name).glob("node.sqlite*"):
         file.unlink()
     await pooled.start()
-    await pooled.engine.rebuild.ensure()
+    await pooled.core.rebuild.ensure()
     assert {one.id: one.vlan for one in pooled.node.port_table if not one.leaving} == before
     assert [one.id for one in pooled.node.port_table.leaving()] == [made.id]
-    assert sum(bool(one.endpoint_id) for one in pooled.node.port_table) == 1
+    assert sum(bool(one.owner) for one in pooled.node.port_table) == 1
 
 
 async def test_a_node_without_a_trunk_is_told_how_to_make_one(cloud: FakeCloud, tmp_path: Path) -> None:

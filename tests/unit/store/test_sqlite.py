@@ -13,19 +13,24 @@ import pytest
 
 from fairlead.adapters.store import sqlite
 from fairlead.adapters.store.sqlite import MIGRATIONS, SqliteStore
+from fairlead.frontends.docker.records import KINDS as DOCKERS_KINDS
+from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.errors import StoreError
 from fairlead.model.network import HostRoute
 from fairlead.model.records import (
-    AddressPool,
+    KINDS,
     Allocation,
     Batch,
     JoinedNetwork,
     JoinedSubnet,
+    Lease,
     NetworkReference,
     Origin,
+    ReservedAddress,
     Step,
 )
 
+ALL_KINDS = (*KINDS, *DOCKERS_KINDS)
 POOL = AddressPool(
     "web@10.20.0.0/24",
     ip_network("10.20.0.0/24"),
@@ -39,8 +44,8 @@ NETWORK = JoinedNetwork(
     Step.HELD,
     1.5,
     subnets=(
-        JoinedSubnet("s4", POOL.id, POOL.cidr, POOL.gateway, (ROUTE,)),
-        JoinedSubnet("s6", "x", ip_network("fd00::/64"), None),
+        JoinedSubnet("s4", POOL.cidr, POOL.gateway, (ROUTE,)),
+        JoinedSubnet("s6", ip_network("fd00::/64"), None),
     ),
     security_group_ids=("g",),
 )
@@ -49,13 +54,13 @@ ALLOCATION = Allocation(
     NETWORK.id,
     2.5,
     addresses=(ip_address("10.20.0.5"), ip_address("fd00::5")),
-    claimed=frozenset({ip_address("10.20.0.5")}),
+    reserved=frozenset({ip_address("10.20.0.5")}),
 )
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[SqliteStore]:
-    with closing(SqliteStore(path)) as store:
+    with closing(SqliteStore(path, ALL_KINDS)) as store:
         yield store
 
 
@@ -85,7 +90,7 @@ def test_records_come_oldest_first_also_when_written_again(tmp_path: Path) -> No
 
 def test_a_second_agent_is_told_who_has_the_file(tmp_path: Path) -> None:
     with opened(tmp_path / "node.sqlite"), pytest.raises(StoreError, match=r"another agent \(pid \d+\)"):
-        SqliteStore(tmp_path / "node.sqlite")
+        SqliteStore(tmp_path / "node.sqlite", ALL_KINDS)
     with opened(tmp_path / "node.sqlite"):
         pass
 
@@ -161,13 +166,68 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> Non
     with opened(tmp_path / "node.sqlite") as store:
         address = ip_address("10.20.0.5")
         assert store.all(Allocation) == [
-            Allocation(
-                "p1", "a", 2.5, "fa:16:3e:00:00:01", (address,), frozenset({address}), endpoint_id="e1", told="e1"
-            ),
+            Allocation("p1", "a", 2.5, "fa:16:3e:00:00:01", (address,), frozenset({address}), owner="e1", told="e1"),
             Allocation("p2", "a", 3.5, addresses=(ip_address("10.20.0.6"),), leaving=True),
         ]
         assert store.all(Batch) == [Batch("i3", "a", 4.5)]
         assert store.get(Origin, Origin.ID) == Origin()
+
+
+def test_a_file_of_the_third_schema_tells_the_same_by_its_new_names(tmp_path: Path) -> None:
+    four = {"subnet_id": "", "pool_id": "*@10.20.0.0/24", "cidr": "10.20.0.0/24", "gateway": "10.20.0.1", "routes": []}
+    rows = (
+        (
+            "AddressPool",
+            "*@10.20.0.0/24",
+            {"id": "*@10.20.0.0/24", "cidr": "10.20.0.0/24", "reference": {}, "gateway": "10.20.0.1",
+             "reserved": ["10.20.0.9"], "engine_network": "a", "part": "10.20.0.128/25"},
+        ),
+        ("JoinedNetwork", "a", {"id": "a", "step": "held", "since": 1.0, "subnets": [four, {**four, "pool_id": ""}]}),
+        ("JoinedNetwork", "b", {"id": "b", "step": "wanted", "since": 1.0, "subnets": []}),
+        (
+            "Claim",
+            "10.20.0.5",
+            {"id": "10.20.0.5", "engine_network": "a", "since": 3.0, "endpoint_id": "e", "mac": "m"},
+        ),
+        (
+            "Lease",
+            "a",
+            {"id": "a", "parts": ["10.20.0.0/26"], "addresses": ["10.0.0.1"], "since": 1.0, "engine_network": "a"},
+        ),
+        (
+            "Allocation",
+            "p1",
+            {"id": "p1", "engine_network": "b", "since": 2.0, "addresses": ["10.20.0.6"], "claimed": ["10.20.0.6"],
+             "endpoint_id": "e1", "told": "e1", "soiled": True},
+        ),
+    )  # fmt: skip
+    with closing(sqlite3.connect(tmp_path / "node.sqlite")) as db:
+        db.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 3")
+        db.executemany(
+            "INSERT INTO record VALUES (?, ?, ?)", [(kind, one, json.dumps(body)) for kind, one, body in rows]
+        )
+        db.commit()
+    cidr, part = ip_network("10.20.0.0/24"), ip_network("10.20.0.128/25")
+    gateway, spare = ip_address("10.20.0.1"), ip_address("10.20.0.9")
+    with opened(tmp_path / "node.sqlite") as store:
+        (pool,) = store.all(AddressPool)
+        assert (pool.auxiliary, pool.joined_id, pool.part) == ((spare,), "a", part)
+        one, two = store.all(JoinedNetwork)
+        assert one.subnets == (
+            JoinedSubnet("", cidr, gateway, part=part, excluded=(spare,)),
+            JoinedSubnet("", cidr, gateway),
+        )
+        assert two.subnets == ()
+        assert store.all(ReservedAddress) == [ReservedAddress("10.20.0.5", "a", 3.0, "e", "m")]
+        (lease,) = store.all(Lease)
+        assert lease.joined_id == "a"
+        (port,) = store.all(Allocation)
+        assert (port.joined_id, port.owner, port.dirty, set(port.reserved)) == (
+            "b",
+            "e1",
+            True,
+            {ip_address("10.20.0.6")},
+        )
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +237,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(sqlite, "MIGRATIONS", wrong)
         with pytest.raises(StoreError):
-            SqliteStore(tmp_path / "node.sqlite")
+            SqliteStore(tmp_path / "node.sqlite", ALL_KINDS)
     with opened(tmp_path / "node.sqlite") as store:
         assert store.all(JoinedNetwork) == [NETWORK]
 
@@ -188,10 +248,10 @@ def test_a_file_of_a_newer_agent_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "node.sqlite")) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     with pytest.raises(StoreError, match="upgrade"):
-        SqliteStore(tmp_path / "node.sqlite")
+        SqliteStore(tmp_path / "node.sqlite", ALL_KINDS)
 
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="can't open"):
-        SqliteStore(tmp_path / "file" / "node.sqlite")
+        SqliteStore(tmp_path / "file" / "node.sqlite", ALL_KINDS)

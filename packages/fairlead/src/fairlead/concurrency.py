@@ -17,6 +17,10 @@ class KeyedLocks:
         """The keys that somebody works on or waits for."""
         return frozenset(self._locks)
 
+    def is_held(self, key: str) -> bool:
+        """Say whether somebody works on a key or waits for it."""
+        return key in self._locks
+
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
         """Hold the key alone."""

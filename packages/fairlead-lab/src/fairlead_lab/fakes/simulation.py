@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from fairlead.model.errors import CloudUnavailable, QuotaExceeded
 from fairlead.model.network import CloudView, FixedIP, Headroom, IPNetwork, NewPort, Port, PortChange
-from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
+from fairlead.model.sandbox import SandboxConfig
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
+from fairlead.ports.store import R, Record
 
 T = TypeVar("T")
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +184,16 @@ class NoDataplane:
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove nothing."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class NoSandboxes:
+    """No runtime leaves a device to be moved."""
+
+    async def configure(self, netns: str, name: str, config: SandboxConfig) -> None:
+        """Do nothing."""
+
+    async def verify(self, netns: str, name: str, config: SandboxConfig) -> list[str]:
+        """Find nothing wrong."""
         return []

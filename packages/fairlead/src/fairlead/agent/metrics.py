@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fairlead.core.warm.port_table import PortTable
-from fairlead.model.records import Claim, JoinedNetwork, Use
+from fairlead.model.records import JoinedNetwork, ReservedAddress, Use
 from fairlead.ports.store import LeaseStore
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -44,7 +44,7 @@ class Addresses(Collector):
         """Count."""
         networks = self._store.all(JoinedNetwork)
         yield GaugeMetricFamily("fairlead_networks", "Networks on this host", value=len(networks))
-        given = collections.Counter(claim.joined_id for claim in self._store.all(Claim))
+        given = collections.Counter(one.joined_id for one in self._store.all(ReservedAddress))
         addresses = GaugeMetricFamily(
             "fairlead_addresses", "Addresses that containers of this host have", labels=["network"]
         )

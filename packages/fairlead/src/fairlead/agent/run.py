@@ -16,7 +16,7 @@ from fairlead.agent.routed import RoutedAgent, wire_routed
 from fairlead.agent.settings import Settings
 from fairlead.agent.unix_server import serve_unix
 from fairlead.agent.wiring import Agent, wire_agent
-from fairlead.core.assembly import Engine
+from fairlead.core.assembly import PortCore
 from fairlead.core.blocks.keeper import NetworkKeeper
 from fairlead.core.blocks.reconciler import Reconciler
 from fairlead.core.reconcile.sweep import Sweep
@@ -52,7 +52,7 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
             await _serve(doors, [_route(routed)], stop)
     else:
         async with wire_agent(settings, environ) as agent:
-            await _serve({settings.agent.socket: agent.app}, [_introduce(agent), _work_behind(agent.engine)], stop)
+            await _serve({settings.agent.socket: agent.app}, [_introduce(agent), _work_behind(agent.core)], stop)
 
 
 async def _settle(settings: Settings, environ: Mapping[str, str], stop: asyncio.Event) -> Settings | None:
@@ -95,8 +95,8 @@ async def _introduce(agent: Agent) -> None:
     new_request_id()
     while True:
         try:
-            host = await agent.engine.node.host()
-            view = await agent.engine.node.network_service.view()
+            host = await agent.core.node.host()
+            view = await agent.core.node.network_service.view()
         except FairleadError as error:
             log.warning("not ready", error=str(error))
             await asyncio.sleep(SWEEP_EVERY)
@@ -107,7 +107,7 @@ async def _introduce(agent: Agent) -> None:
             project=view.project,
             user=view.user,
             roles=sorted(view.roles),
-            ports=_ports(may_bind=view.may_bind, at_creation=agent.engine.node.nesting.at_creation),
+            ports=_ports(may_bind=view.may_bind, at_creation=agent.core.node.nesting.at_creation),
         )
         return
 
@@ -118,17 +118,17 @@ def _ports(*, may_bind: bool, at_creation: bool) -> str:
     return "bound to this host" if may_bind else "unbound: this role may not bind, and OVN needs no binding"
 
 
-async def _work_behind(engine: Engine) -> None:
+async def _work_behind(core: PortCore) -> None:
     """Begin once the node's memory is whole: what it does not know would be taken for orphans."""
     while True:
         new_request_id()
         try:
-            await engine.rebuild.ensure()
+            await core.rebuild.ensure()
         except FairleadError as error:
             log.warning("this node's memory waits to be rebuilt", error=str(error))
             await asyncio.sleep(SWEEP_EVERY)
             continue
-        await asyncio.gather(_sweep(engine.sweep), _keep(engine.keeper), _keep(engine.devices))
+        await asyncio.gather(_sweep(core.sweep), _keep(core.keeper), _keep(core.devices))
 
 
 async def _route(agent: RoutedAgent) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
+from fairlead.adapters.sandbox.kernel import KernelSandboxes
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.logs import current_request_id
@@ -17,13 +18,13 @@ from fairlead.agent.metrics import Metrics, Ports
 from fairlead.agent.modes import make_mode
 from fairlead.agent.observation import Observation
 from fairlead.agent.settings import Settings
-from fairlead.core.assembly import Engine
+from fairlead.core.assembly import PortCore
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
 from fairlead.core.warm.sizing import PoolLimits
-from fairlead.frontends.docker.app import make_app, routes
-from fairlead.frontends.docker.ipam_driver import IpamDriver
-from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.frontends.docker import records as docker_records
+from fairlead.frontends.docker.app import make_app, rpcs_over
+from fairlead.model.records import KINDS
 
 STORE = "node.sqlite"
 
@@ -32,7 +33,7 @@ STORE = "node.sqlite"
 class Agent:
     """A wired agent: the application to serve, and what runs beside it."""
 
-    engine: Engine
+    core: PortCore
     app: web.Application
 
 
@@ -41,7 +42,7 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
     """Build an agent, and close its connections at the end. Raises SettingsError, StoreError."""
     async with AsyncExitStack() as stack:
         config = find_cloud(settings.cloud.name, environ=environ)
-        store = SqliteStore(Path(settings.agent.state_dir) / STORE)
+        store = SqliteStore(Path(settings.agent.state_dir) / STORE, (*KINDS, *docker_records.KINDS))
         stack.callback(store.close)
         port_table = PortTable(store)
         metrics = Metrics(Ports(store, port_table))
@@ -61,14 +62,12 @@ async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIte
         )
         stack.push_async_callback(mode.dataplane.close)
         node = Node(neutron, mode.dataplane, store, port_table, clock, settings.agent.host, mode.nesting)
-        engine = Engine.over(node, PoolLimits(**msgspec.structs.asdict(settings.pool)))
-        network = NetworkDriver(engine.memberships, engine.endpoints)
-        ipam = IpamDriver(engine.pools, engine.allocations)
+        core = PortCore.over(node, PoolLimits(**msgspec.structs.asdict(settings.pool)), KernelSandboxes())
         app = make_app(
-            routes(network, ipam),
-            prepare=engine.rebuild.ensure,
+            rpcs_over(store, core.networks, core.attachments),
+            prepare=core.rebuild.ensure,
             new_request_id=observation.begin_rpc,
             observe=observation.end_rpc,
         )
         observation.show_in(app)
-        yield Agent(engine, app)
+        yield Agent(core, app)

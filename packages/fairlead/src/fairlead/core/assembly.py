@@ -1,36 +1,48 @@
-"""The use cases of one node, put together."""
+"""The use cases of one node, put together: one core for each way in which containers get their addresses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from random import random as by_chance
 from typing import Self
 
-from fairlead.core.attachments.allocations import Allocations
-from fairlead.core.attachments.endpoints import Endpoints
+from fairlead.concurrency import KeyedLocks
+from fairlead.core.attachments.by_block import BlockAddressing
+from fairlead.core.attachments.by_port import PortAddressing
+from fairlead.core.attachments.service import AttachmentService
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.wake_up import WakeUp
-from fairlead.core.networks.lookup import find_network
-from fairlead.core.networks.pools import AddressPools
+from fairlead.core.blocks.addresses import BlockAddresses
+from fairlead.core.blocks.keeper import NetworkKeeper
+from fairlead.core.blocks.networks import BlockMembership
+from fairlead.core.blocks.node import RoutedNode
+from fairlead.core.blocks.reconciler import Reconciler
+from fairlead.core.networks.memberships import Memberships
+from fairlead.core.reconcile.from_blocks import BlockRecollection
+from fairlead.core.reconcile.from_ports import PortRecollection
 from fairlead.core.reconcile.rebuild import Rebuild
 from fairlead.core.reconcile.sweep import Sweep
 from fairlead.core.warm.devices import Devices
 from fairlead.core.warm.keeper import Keeper
-from fairlead.core.warm.networks import Memberships
+from fairlead.core.warm.networks import PortMembership
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.pools import WarmPools
 from fairlead.core.warm.sizing import PoolLimits
+from fairlead.model.network import IPAddress
+from fairlead.ports.dataplane import Dataplane
+from fairlead.ports.guard import Guard
+from fairlead.ports.sandbox import Sandboxes
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """What front ends call: pools, allocations, memberships, endpoints. What runs beside: devices, keeper, sweep."""
+class PortCore:
+    """A port for each attachment (modes ovs, trunk, ipvlan).
+
+    What doors call: networks, attachments. What runs beside: devices, keeper, sweep.
+    """
 
     node: Node
-    pools: AddressPools
-    memberships: Memberships
-    allocations: Allocations
-    endpoints: Endpoints
+    networks: Memberships
+    attachments: AttachmentService
     devices: Devices
     warm: WarmPools
     keeper: Keeper
@@ -38,20 +50,67 @@ class Engine:
     rebuild: Rebuild
 
     @classmethod
-    def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
+    def over(
+        cls, node: Node, limits: PoolLimits, sandboxes: Sandboxes, *, random: Callable[[], float] = by_chance
+    ) -> Self:
         """Build the use cases over a node. random gives numbers from 0 up to 1."""
         wake_up, backoff = WakeUp(), Backoff(random)
-        pools, memberships = AddressPools(node, partial(find_network, node), node.nesting.is_on), Memberships(node)
+        networks = Memberships(node.store, node.clock, KeyedLocks(), PortMembership(node))
         warm, devices = WarmPools(node, limits, backoff, wake_up.wake), Devices(node)
         return cls(
             node=node,
-            pools=pools,
-            memberships=memberships,
-            allocations=Allocations(node, pools, warm),
-            endpoints=Endpoints(node, memberships, devices),
+            networks=networks,
+            attachments=AttachmentService(networks, PortAddressing(node, warm, devices), node.dataplane, sandboxes),
             devices=devices,
             warm=warm,
-            keeper=Keeper(node, memberships, warm, wake_up=wake_up, backoff=backoff, random=random),
-            sweep=Sweep(node, memberships, warm),
-            rebuild=Rebuild(node, limits.cool_down),
+            keeper=Keeper(node, networks, warm, wake_up=wake_up, backoff=backoff, random=random),
+            sweep=Sweep(node, networks, warm),
+            rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down).recollect),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCore:
+    """Addresses of this node's blocks (mode routed).
+
+    What doors call: networks, attachments. What runs beside: the reconciler, which is the leases' too, and keeper.
+    addressing tells which attachments there are.
+    """
+
+    node: RoutedNode
+    networks: Memberships
+    attachments: AttachmentService
+    addressing: BlockAddressing
+    blocks: BlockMembership
+    reconciler: Reconciler
+    keeper: NetworkKeeper
+    rebuild: Rebuild
+
+    @classmethod
+    def over(
+        cls,
+        node: RoutedNode,
+        reconciler: Reconciler,
+        dataplane: Dataplane,
+        guard: Guard,
+        sandboxes: Sandboxes,
+        *,
+        name: str,
+        tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
+        random: Callable[[], float] = by_chance,
+    ) -> Self:
+        """Build the use cases over a node. name and tell: see BlockMembership; random gives numbers from 0 up to 1."""
+        blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
+        networks = Memberships(node.store, node.clock, blocks.locks, blocks)
+        addresses = BlockAddresses(blocks)
+        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane)
+        return cls(
+            node=node,
+            networks=networks,
+            attachments=AttachmentService(networks, addressing, dataplane, sandboxes),
+            addressing=addressing,
+            blocks=blocks,
+            reconciler=reconciler,
+            keeper=NetworkKeeper(networks, blocks, addresses, random=random),
+            rebuild=Rebuild(node.store, BlockRecollection(blocks, dataplane).recollect),
         )

@@ -3,7 +3,7 @@
     FairleadError
     ├── InvalidInput            what was asked for can't be: malformed, contradictory, unknown option
     │   └── UnsupportedRequest  well-formed, but Fairlead does not do it
-    ├── NotFound                a named network, subnet, port, endpoint … does not exist
+    ├── NotFound                a named network, subnet, port, attachment … does not exist
     ├── Conflict                it collides with something that exists
     │   ├── AddressInUse
     │   ├── OverlappingSubnet
@@ -24,20 +24,28 @@
     ├── SettingsError           fairlead.toml, clouds.yaml, the environment
     └── LabError                the lab
 
-Adapters translate foreign exceptions into these, chained; front ends translate these into their protocol's.
+Adapters translate foreign exceptions into these, chained; front ends translate these into their protocol's, and say
+what to do in their users' words.
 """
+
+from collections.abc import Mapping
 
 
 class FairleadError(Exception):
     """Base of all: what went wrong, and what to do about it, in one line.
 
     message: one sentence without a full stop, naming the cause. remedy: what the reader can do; may be empty.
+    code: names what went wrong where a door has a remedy of its own for it; details: what that remedy may mention.
     """
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
+    def __init__(
+        self, message: str, *, remedy: str = "", code: str = "", details: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(message, remedy)
         self.message = message
         self.remedy = remedy
+        self.code = code
+        self.details = details or {}
 
     def __str__(self) -> str:
         text = f"{self.message}: {self.remedy}" if self.remedy else self.message

@@ -173,7 +173,7 @@ class NewNetwork:
 
 @dataclass(frozen=True, slots=True)
 class NewSubnet:
-    """A subnet to make, without DHCP: containers get their addresses from Docker.
+    """A subnet to make, without DHCP: containers get their addresses from their runtime.
 
     allocation_pools empty: Neutron's default, every address but the gateway. gateway None: no gateway.
     """

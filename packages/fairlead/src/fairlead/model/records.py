@@ -1,7 +1,7 @@
 """What a node remembers: the rows of its own truth.
 
 Every row is written before the world is changed (its state says what is wanted) and marked when it has been.
-"engine" below is the container engine, whose ids name networks and endpoints.
+A door's ids name networks and owners below. What a door alone remembers, it declares itself.
 """
 
 from dataclasses import dataclass, field
@@ -23,26 +23,6 @@ class NetworkReference:
         return self.network_id or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class AddressPool:
-    """libnetwork's address pool: one range of one Neutron network.
-
-    subnet_id is empty until there is such a subnet; joined_id until a network of the engine's uses the pool.
-    reserved: addresses that must not be given out (the engine's auxiliary addresses). part: the part of the range out
-    of which Neutron picks; None: all of it.
-    """
-
-    id: str
-    cidr: IPNetwork
-    reference: NetworkReference
-    gateway: IPAddress | None = None
-    reserved: tuple[IPAddress, ...] = ()
-    network_id: str = ""
-    subnet_id: str = ""
-    joined_id: str = ""
-    part: IPNetwork | None = None
-
-
 class Step(StrEnum):
     """How far an intent has come."""
 
@@ -53,20 +33,25 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JoinedSubnet:
-    """One family of a joined network."""
+    """One family of a joined network.
+
+    subnet_id is empty where the range has no subnet of its own: nodes hold blocks of it. part: of the range, out of
+    which alone addresses are picked; None: all of it. excluded: addresses that nobody is given.
+    """
 
     subnet_id: str
-    pool_id: str
     cidr: IPNetwork
     gateway: IPAddress | None
     routes: tuple[HostRoute, ...] = ()
+    part: IPNetwork | None = None
+    excluded: tuple[IPAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedNetwork:
-    """A network of the engine's on this node, and the Neutron network behind it.
+    """A door's network on this node, and the Neutron network behind it.
 
-    id is the engine's. owned: made by Fairlead (on this host or another), so the last host to leave deletes it.
+    id is the door's. owned: made by Fairlead (on this host or another), so the last host to leave deletes it.
     security_group_ids None: the project's default group. since: epoch seconds of the last change of step.
     """
 
@@ -88,7 +73,7 @@ class JoinedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The intent to make ports for a network of the engine's, in one request.
+    """The intent to make ports for a network, in one request.
 
     id: also the ports' first device_id, or in a tag of theirs, so that those made just before a crash are found again.
     since: epoch seconds.
@@ -108,25 +93,26 @@ class Origin:
 
 
 class Use(StrEnum):
-    """What a port is good for just now."""
+    """What a port is good for just now. The values are labels of a metric."""
 
     FRESH = "fresh"  # free, and never used
     RETURNED = "returned"  # free again, though perhaps not rested yet
-    CLAIMED = "claimed"
+    RESERVED = "claimed"
     ATTACHED = "attached"
     LEAVING = "leaving"
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A port of this node's, with the addresses that the engine knows of.
+    """A port of this node's, with its addresses, and the attachment that has it.
 
-    id: the port's. addresses: all that the port has; claimed: those handed to the engine. endpoint_id is empty until
-    the engine has made an endpoint of it. since: epoch seconds of the last change of use.
+    id: the port's. addresses: all that the port has; reserved: those that a door was given, ahead of an attachment or
+    for one. owner and interface: the attachment's (`AttachmentKey`), empty while there is none. since: epoch seconds
+    of the last change of use.
 
-    single_use: it serves one endpoint and goes with it: a user chose its address or MAC, or OVN did not wire it.
+    single_use: it serves one attachment and goes with it: a user chose its address or MAC, or OVN did not wire it.
     rests_until: epoch seconds before which it is not given out again, 0 where it never was.
-    told: the endpoint that Neutron shows as the port's, empty where it shows none.
+    told: the owner that Neutron shows as the port's, empty where it shows none.
     dirty: its devices have been a container's, and are made anew before another has them.
     mac is empty where the device has the node's own. vlan: id of the node's trunk that carries it, 0 where none does.
     """
@@ -136,8 +122,9 @@ class Allocation:
     since: float
     mac: str = ""
     addresses: tuple[IPAddress, ...] = ()
-    claimed: frozenset[IPAddress] = field(default_factory=frozenset)
-    endpoint_id: str = ""
+    reserved: frozenset[IPAddress] = field(default_factory=frozenset)
+    owner: str = ""
+    interface: str = ""
     single_use: bool = False
     leaving: bool = False
     rests_until: float = 0.0
@@ -150,10 +137,10 @@ class Allocation:
         """What the port is good for just now."""
         if self.leaving:
             return Use.LEAVING
-        if self.endpoint_id:
+        if self.owner:
             return Use.ATTACHED
-        if self.claimed:
-            return Use.CLAIMED
+        if self.reserved:
+            return Use.RESERVED
         return Use.RETURNED if self.rests_until else Use.FRESH
 
     def address(self, version: int) -> IPAddress | None:
@@ -163,15 +150,15 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """flannel's: the part of its network's ranges that a node holds.
+    """The part of a network's ranges that a node holds.
 
     id: the IPv4 part, or the IPv6 one where there is no other. parts: one of each family, as far as it is known.
     addresses: the node's, under which the others reach it. port_id: the node's port in Neutron; empty: not known.
     own: this node's. ranges: the whole network's, of an own lease. routed: a router has routes for it.
     ended: it is no more, and what is left of it in Neutron goes. since: epoch seconds of the last change.
-    doubted: epoch seconds since which flannel, started anew, has not told of it; 0 where it has.
-    joined_id: the network of the container engine's whose lease it is; empty: flannel's. An own one of those has
-    all blocks of the network that this node holds as its parts, and another node's has one.
+    doubted: epoch seconds since which the door, started anew, has not announced it; 0 where it has.
+    joined_id: the joined network whose lease it is; empty: a door announced it. An own one of a joined network has all
+    blocks of it that this node holds as its parts, and another node's has one.
     """
 
     id: str
@@ -196,18 +183,19 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """An address of a network in mode `routed` that the engine was given.
+class ReservedAddress:
+    """An address out of this node's blocks that a door was given.
 
-    id: the address. endpoint_id is empty until the engine has made an endpoint with it; mac: that endpoint's, empty
-    before. since: epoch seconds of the last change.
+    id: the address. owner and interface: the attachment's that has it, empty while there is none; mac: that one's,
+    empty before. since: epoch seconds of the last change.
     """
 
     id: str
     joined_id: str
     since: float
-    endpoint_id: str = ""
+    owner: str = ""
     mac: str = ""
+    interface: str = ""
 
     @property
     def address(self) -> IPAddress:
@@ -218,4 +206,5 @@ class Claim:
 FREE = (Use.RETURNED, Use.FRESH)
 """The uses of ports that wait to be given out."""
 
-Record = AddressPool | JoinedNetwork | Batch | Allocation | Origin | Lease | Claim
+KINDS = (JoinedNetwork, Batch, Allocation, Origin, Lease, ReservedAddress)
+"""What the core remembers."""

@@ -9,7 +9,7 @@ from hashlib import blake2s
 from ipaddress import ip_address, ip_network
 
 from fairlead.model.network import IPAddress, IPNetwork, Network
-from fairlead.model.records import AddressPool, JoinedNetwork
+from fairlead.model.records import JoinedNetwork, JoinedSubnet
 
 OWNED = "fairlead"
 """On everything that Fairlead made; what lacks it is never changed or deleted."""
@@ -30,16 +30,16 @@ _PART = "addresses of "
 _ROUTED = "fairlead:routed="
 _TAG_LIMIT = 60
 SHORT_ID = 12
-"""Characters of an engine's id that its own listings show."""
+"""Characters of a door's id that its own listings show."""
 
 
 def member_tag(host: str, joined_id: str) -> str:
-    """Tag an owned network with the host that joined it and its engine's network: the last one out deletes it."""
+    """Tag an owned network with the host that joined it and its door's network: the last one out deletes it."""
     return _fit(MEMBER_PREFIX, f"{host}:{joined_id[:SHORT_ID]}")
 
 
 def member_id(tag: str, host: str) -> str:
-    """Read the beginning of the engine's network id out of a host's member tag; empty where it is another's."""
+    """Read the beginning of the door's network id out of a host's member tag; empty where it is another's."""
     short_id = tag.rpartition(":")[2]
     return short_id if short_id and tag == member_tag(host, short_id) else ""
 
@@ -87,14 +87,14 @@ def is_owned(network: Network) -> bool:
     return OWNED in network.tags or network.description.startswith(_MADE_BY)
 
 
-def port_name(host: str, endpoint_id: str) -> str:
-    """Name a port by its host and the engine's endpoint; empty: it waits for one."""
-    return f"{host}/{endpoint_id[:SHORT_ID]}" if endpoint_id else f"{host}/waiting"
+def port_name(host: str, owner: str) -> str:
+    """Name a port by its host and the attachment's owner; empty: it waits for one."""
+    return f"{host}/{owner[:SHORT_ID]}" if owner else f"{host}/waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a port's description tells: the engine's network that it serves, and how."""
+    """What a port's description tells: the door's network that it serves, and how."""
 
     joined_id: str
     internal: bool
@@ -103,7 +103,7 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class DescribedBlock:
-    """What a block's description tells: the engine's network that it serves, and the address pool that it is of."""
+    """What a block's description tells: the door's network that it serves, and the range that it is of."""
 
     joined_id: str
     internal: bool
@@ -112,8 +112,8 @@ class DescribedBlock:
     part: IPNetwork | None
 
 
-def unknown_endpoint(port_id: str) -> str:
-    """Stand for the endpoint of a port that is in a container, where a rebuilt memory can't tell which."""
+def unknown_owner(port_id: str) -> str:
+    """Stand for the owner of a port that is in a container, where a rebuilt memory can't tell which."""
     return f"unknown {port_id}"
 
 
@@ -131,14 +131,14 @@ def described_network(description: str) -> Described | None:
     return Described(first.removeprefix(_SERVES), internal=_INTERNAL in words, single_use=_SINGLE in words)
 
 
-def block_description(joined: JoinedNetwork, pool: AddressPool) -> str:
+def block_description(joined: JoinedNetwork, subnet: JoinedSubnet) -> str:
     """Describe a node's block of a network in mode `routed`, for the same end."""
     words = [
         f"{_SERVES}{joined.id}",
-        f"{_RANGE}{pool.cidr}",
+        f"{_RANGE}{subnet.cidr}",
         *([_INTERNAL] if joined.internal else []),
-        *([f"{_GATEWAY}{pool.gateway}"] if pool.gateway else []),
-        *([f"{_PART}{pool.part}"] if pool.part else []),
+        *([f"{_GATEWAY}{subnet.gateway}"] if subnet.gateway else []),
+        *([f"{_PART}{subnet.part}"] if subnet.part else []),
     ]
     return ", ".join(words)
 

@@ -7,7 +7,7 @@ from fairlead.model.network import IPAddress
 
 @dataclass(frozen=True, slots=True)
 class Vif:
-    """All that the data plane needs to wire one endpoint.
+    """All that the data plane needs to wire one attachment.
 
     id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
     mtu in bytes, 0: leave the kernel's default. mac is empty where the device has the NIC's. vlan: the id by which the

@@ -1,1 +1,1 @@
-"""What the engine needs of the world, as protocols. Adapters implement them; nothing here does I/O."""
+"""What the core needs of the world, as protocols. Adapters implement them; nothing here does I/O."""

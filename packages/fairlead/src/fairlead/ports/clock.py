@@ -1,4 +1,4 @@
-"""What the engine needs of time."""
+"""What the core needs of time."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What the engine needs of the host's network."""
+"""What the core needs of the host's network."""
 
 from collections.abc import Container
 from dataclasses import dataclass

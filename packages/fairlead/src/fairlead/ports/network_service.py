@@ -1,4 +1,4 @@
-"""What the engine needs of Neutron."""
+"""What the core needs of Neutron."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol

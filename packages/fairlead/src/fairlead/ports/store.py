@@ -1,10 +1,18 @@
-"""What the engine needs of the node's memory."""
+"""What the core needs of the node's memory."""
 
 from typing import Protocol, TypeVar
 
-from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
 
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
+class Record(Protocol):
+    """A frozen dataclass with an id, of a kind that the store was made for."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from others of its kind."""
+        ...
+
+
+R = TypeVar("R", bound=Record)
 
 
 class LeaseStore(Protocol):

@@ -8,9 +8,10 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import IO, Any, TypeVar, get_args
+from typing import IO, Any, get_args
 
 import structlog
 from cattrs import BaseValidationError
@@ -18,11 +19,7 @@ from cattrs.preconf.json import JsonConverter, make_converter
 
 from fairlead.model.errors import StoreError
 from fairlead.model.network import IPAddress, IPNetwork
-from fairlead.model.records import AddressPool, Allocation, Batch, Claim, JoinedNetwork, Lease, Origin, Record
-
-R = TypeVar("R", AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
-
-KINDS: tuple[type[Record], ...] = (AddressPool, JoinedNetwork, Batch, Allocation, Origin, Lease, Claim)
+from fairlead.ports.store import R, Record
 
 # One statement list per version of the schema; `PRAGMA user_version` says how many have been applied.
 MIGRATIONS: tuple[str, ...] = (
@@ -62,16 +59,41 @@ MIGRATIONS: tuple[str, ...] = (
         )
         WHERE kind = 'Allocation';
     """,
-    # The fields have the names of 0.2.
+    # The fields have the names of 0.2, and a subnet tells what its address pool told.
     """
+    UPDATE record SET body = json_set(
+            body, '$.subnets', (
+                SELECT json_group_array(json_remove(
+                    json_set(
+                        subnet.value,
+                        '$.part', pool.body ->> 'part',
+                        '$.excluded', json(coalesce(pool.body -> 'reserved', '[]'))
+                    ), '$.pool_id'
+                ))
+                FROM json_each(record.body, '$.subnets') AS subnet
+                LEFT JOIN record AS pool ON pool.kind = 'AddressPool' AND pool.id = subnet.value ->> 'pool_id'
+            )
+        )
+        WHERE kind = 'JoinedNetwork';
+    UPDATE record SET body = json_remove(
+            json_set(body, '$.auxiliary', json(coalesce(body -> 'reserved', '[]'))), '$.reserved'
+        )
+        WHERE kind = 'AddressPool';
     UPDATE record SET body = json_remove(
             json_set(body, '$.joined_id', body ->> 'engine_network'), '$.engine_network'
         )
         WHERE body ->> 'engine_network' IS NOT NULL;
     UPDATE record SET body = json_remove(
-            json_set(body, '$.dirty', json(iif(body ->> 'soiled', 'true', 'false'))), '$.soiled'
+            json_set(body, '$.dirty', json(iif(body ->> 'soiled', 'true', 'false')),
+                '$.reserved', json(coalesce(body -> 'claimed', '[]')),
+                '$.owner', body ->> 'endpoint_id'),
+            '$.soiled', '$.claimed', '$.endpoint_id'
         )
         WHERE kind = 'Allocation';
+    UPDATE record SET kind = 'ReservedAddress', body = json_remove(
+            json_set(body, '$.owner', body ->> 'endpoint_id'), '$.endpoint_id'
+        )
+        WHERE kind = 'Claim';
     """,
 )
 
@@ -95,12 +117,13 @@ def _converter() -> JsonConverter:
 class SqliteStore:
     """LeaseStore over one file; one process at a time.
 
-    A damaged file is moved aside, and the store begins empty. Raises StoreError where the file can't be opened, belongs
-    to a newer Fairlead, or another agent holds it.
+    kinds: of the records that it holds. A damaged file is moved aside, and the store begins empty. Raises StoreError
+    where the file can't be opened, belongs to a newer Fairlead, or another agent holds it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kinds: Sequence[type[Record]]) -> None:
         self._path = path
+        self._kinds = kinds
         self._converter = _converter()
         self._lock = _lock(path)
         self._records: dict[type[Record], dict[str, Record]] = {}
@@ -164,7 +187,7 @@ class SqliteStore:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._check()
             self._migrate()
-            self._records = {kind: self._load(kind) for kind in KINDS}
+            self._records = {kind: self._load(kind) for kind in self._kinds}
         except BaseException:
             self._db.close()
             raise

@@ -8,98 +8,101 @@ from collections.abc import Iterator
 import structlog
 
 from fairlead.core.blocks.blocks import block_length
-from fairlead.core.blocks.networks import Networks
-from fairlead.core.networks.pools import AddressPools
-from fairlead.model.errors import AddressInUse, Conflict, InvalidInput, NoFreeAddress
+from fairlead.core.blocks.networks import BlockMembership
+from fairlead.model.errors import AddressInUse, InvalidInput, NoFreeAddress
 from fairlead.model.network import IPAddress, IPNetwork
-from fairlead.model.records import AddressPool, Claim, JoinedNetwork, Lease, Step
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, ReservedAddress
 
 log = structlog.get_logger(__name__)
 
 
-class Addresses:
+class BlockAddresses:
     """Give addresses out and take them back."""
 
-    def __init__(self, networks: Networks, pools: AddressPools) -> None:
+    def __init__(self, networks: BlockMembership) -> None:
         self._networks = networks
-        self._pools = pools
         self._store = networks.node.store
-        self._last: dict[str, int] = {}  # the place of each pool's last one
+        self._last: dict[tuple[str, int], int] = {}  # the place of the last one, by network and IP version
 
-    async def allocate(self, pool_id: str, address: IPAddress | None) -> IPAddress:
+    async def reserve(self, joined_id: str, version: int, address: IPAddress | None) -> IPAddress:
         """Give out the address asked for, or the next free one of this node's blocks; full, it takes one block more.
 
-        Idempotent for an address that was asked for and has no endpoint yet. Raises NotFound (pool), InvalidInput
-        (outside the pool, or the network's own), AddressInUse (here, or of another node's block), NoFreeAddress,
+        Idempotent for an address that was asked for and has no attachment yet. Raises NotFound (network, family),
+        InvalidInput (the network's own address), AddressInUse (here, or of another node's block), NoFreeAddress,
         QuotaExceeded and what NetworkService raises.
         """
-        pool = self._pools.get(pool_id)
-        if address is not None and address not in pool.cidr:
-            raise InvalidInput(f"address {address} is outside of {pool.cidr}", remedy="give one inside of it")
-        joined = self._networks.find(pool.joined_id)
-        if joined is None or joined.step is not Step.HELD:
-            raise Conflict(f"address pool {pool.cidr} has no network yet", remedy="make the network again")
-        async with self._networks.locks[joined.id]:
-            given = await (self._choose(joined, pool, address) if address is not None else self._pick(joined, pool))
-            self._store.put(Claim(str(given), joined.id, self._networks.node.clock.now()))
+        async with self._networks.locks.hold(joined_id):
+            joined = self._networks.get(joined_id)
+            subnet = joined.subnet(version)
+            if subnet is None:
+                raise NoFreeAddress(f"network {joined_id[:12]} has no IPv{version} range")
+            given = await (self._choose(joined, subnet, address) if address else self._pick(joined, subnet))
+            self._store.put(ReservedAddress(str(given), joined.id, self._networks.node.clock.now()))
         self._networks.wake_up.wake()
         return given
 
-    async def release(self, pool_id: str, address: IPAddress) -> None:
+    def release(self, joined_id: str, address: IPAddress) -> None:
         """Take an address back. Fine where nothing is known of it."""
-        claim = self._store.get(Claim, str(address))
-        pool = self._pools.find(pool_id)
-        if claim is None or pool is None or claim.joined_id != pool.joined_id:
+        reserved = self._store.get(ReservedAddress, str(address))
+        if reserved is None or reserved.joined_id != joined_id:
             return
-        if claim.endpoint_id:
-            log.warning("kept an address: an endpoint has it", address=claim.id, endpoint=claim.endpoint_id)
+        if reserved.owner:
+            log.warning("kept an address: an attachment has it", address=reserved.id, owner=reserved.owner)
             return
-        self._store.delete(Claim, claim.id)
+        self._store.delete(ReservedAddress, reserved.id)
         self._networks.wake_up.wake()
-        lease = self._store.get(Lease, pool.joined_id)
-        if lease and (place := _place(_parts(pool, lease), address)) is not None:
-            self._last.setdefault(pool.id, place)  # an agent that has only just started begins behind it
+        lease = self._store.get(Lease, joined_id)
+        if lease and (place := _place(_parts(lease, address.version), address)) is not None:
+            # An agent that has only just started begins behind it.
+            self._last.setdefault((joined_id, address.version), place)
 
-    def free(self, pool: AddressPool, lease: Lease) -> int:
-        """Count the free addresses of a pool in the blocks that this node holds."""
-        parts = _parts(pool, lease)
-        taken = sum(any(claim.address in part for part in parts) for claim in self._networks.claims(pool.joined_id))
-        own = sum(any(one in part for part in parts) for one in _kept(pool))
+    def free(self, joined_id: str, subnet: JoinedSubnet, lease: Lease) -> int:
+        """Count the free addresses of a range in the blocks that this node holds."""
+        parts = _parts(lease, subnet.cidr.version)
+        taken = sum(any(one.address in part for part in parts) for one in self._networks.reserved(joined_id))
+        own = sum(any(one in part for part in parts) for one in _kept(subnet))
         return sum(part.num_addresses for part in parts) - taken - own
 
     def is_free(self, block: IPNetwork, joined_id: str) -> bool:
         """Say whether no address of a block is given out."""
-        return not any(claim.address in block for claim in self._networks.claims(joined_id))
+        return not any(one.address in block for one in self._networks.reserved(joined_id))
 
-    async def _pick(self, joined: JoinedNetwork, pool: AddressPool) -> IPAddress:
-        found = self._next(pool, self._networks.lease(joined.id))
+    async def _pick(self, joined: JoinedNetwork, subnet: JoinedSubnet) -> IPAddress:
+        found = self._next(joined, subnet, self._networks.lease(joined.id))
         if found is None:
-            found = self._next(pool, await self._networks.grow(joined, pool.cidr.version))
+            found = self._next(joined, subnet, await self._networks.grow(joined, subnet.cidr.version))
         if found is None:
             raise NoFreeAddress(
-                f"all addresses of this node's blocks of {pool.cidr} are taken", remedy="give a larger --subnet"
+                f"all addresses of this node's blocks of {subnet.cidr} are taken",
+                remedy="give a larger range",
+                code="range-used-up",
             )
         return found
 
-    def _next(self, pool: AddressPool, lease: Lease) -> IPAddress | None:
-        parts, kept = _parts(pool, lease), _kept(pool)
-        for place in _turn(self._last.get(pool.id, -1) + 1, sum(part.num_addresses for part in parts)):
+    def _next(self, joined: JoinedNetwork, subnet: JoinedSubnet, lease: Lease) -> IPAddress | None:
+        parts, kept = _parts(lease, subnet.cidr.version), _kept(subnet)
+        key = (joined.id, subnet.cidr.version)
+        for place in _turn(self._last.get(key, -1) + 1, sum(part.num_addresses for part in parts)):
             address = _at(parts, place)
-            if address not in kept and self._store.get(Claim, str(address)) is None:
-                self._last[pool.id] = place
+            if address not in kept and self._store.get(ReservedAddress, str(address)) is None:
+                self._last[key] = place
                 return address
         return None
 
-    async def _choose(self, joined: JoinedNetwork, pool: AddressPool, address: IPAddress) -> IPAddress:
-        claim = self._store.get(Claim, str(address))
-        if claim and claim.endpoint_id:
+    async def _choose(self, joined: JoinedNetwork, subnet: JoinedSubnet, address: IPAddress) -> IPAddress:
+        reserved = self._store.get(ReservedAddress, str(address))
+        if reserved and reserved.owner:
             raise AddressInUse(
-                f"address {address} is used by endpoint {claim.endpoint_id[:12]} on this host",
-                remedy="choose another --ip, or remove that container",
+                f"address {address} is used by attachment {reserved.owner[:12]} on this host",
+                remedy="choose another address, or remove that container",
+                code="address-attached-here",
+                details={"address": address, "owner": reserved.owner[:12]},
             )
-        if address in _kept(pool):
-            raise InvalidInput(f"address {address} is the network's own", remedy="choose another --ip")
-        parts = _parts(pool, self._networks.lease(joined.id))
+        if address in _kept(subnet):
+            raise InvalidInput(
+                f"address {address} is the network's own", remedy="choose another address", code="address-of-network"
+            )
+        parts = _parts(self._networks.lease(joined.id), address.version)
         if any(address in part for part in parts):
             return address
         for block in await self._networks.blocks(joined.network_id):
@@ -108,19 +111,24 @@ class Addresses:
                     f"address {address} is in the block {block.cidr}, which another node ({block.nexthop}) holds",
                     remedy=f"choose one of this node's: {', '.join(map(str, parts))}",
                 )
-        around = type(pool.cidr)((int(address), block_length(pool.cidr)), strict=False)
+        around = type(subnet.cidr)((int(address), block_length(subnet.cidr)), strict=False)
         await self._networks.grow(joined, address.version, within=around)
         return address
 
 
-def _parts(pool: AddressPool, lease: Lease) -> list[IPNetwork]:
-    return [part for part in lease.parts if part.version == pool.cidr.version]
+def mac_of(address: IPAddress) -> str:
+    """Return a locally administered MAC (RFC 7042, 2.1) that ends in the address's last four bytes."""
+    return (b"\x02\x42" + address.packed[-4:]).hex(":")
 
 
-def _kept(pool: AddressPool) -> set[IPAddress]:
-    """Return the addresses that no container is given: the range's first, its broadcast, its gateway, and Docker's."""
-    ends = {pool.cidr.network_address} | ({pool.cidr.broadcast_address} if pool.cidr.version == 4 else set())
-    return {*ends, *pool.reserved, *((pool.gateway,) if pool.gateway else ())}
+def _parts(lease: Lease, version: int) -> list[IPNetwork]:
+    return [part for part in lease.parts if part.version == version]
+
+
+def _kept(subnet: JoinedSubnet) -> set[IPAddress]:
+    """Return the addresses that nobody is given: the range's first, its broadcast, its gateway, and the excluded."""
+    ends = {subnet.cidr.network_address} | ({subnet.cidr.broadcast_address} if subnet.cidr.version == 4 else set())
+    return {*ends, *subnet.excluded, *((subnet.gateway,) if subnet.gateway else ())}
 
 
 def _at(parts: list[IPNetwork], place: int) -> IPAddress:

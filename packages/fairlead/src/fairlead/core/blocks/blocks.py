@@ -67,7 +67,8 @@ def block_length(cidr: IPNetwork) -> int:
     if cidr.prefixlen >= longest:
         raise InvalidInput(
             f"{cidr} is too small: each node takes a block of it, of /{longest} at least",
-            remedy="give a larger --subnet",
+            remedy="give a larger range",
+            code="range-too-small",
         )
     return min(max(cidr.prefixlen + _SPLIT[cidr.version], shortest), longest)
 
@@ -94,7 +95,8 @@ async def take_block(
         if chosen is None:
             raise NoFreeAddress(
                 f"other nodes hold all blocks of {within or cidr}",
-                remedy="make a network with a larger --subnet, or remove it from nodes that do not need it",
+                remedy="make a network with a larger range, or remove it from nodes that do not need it",
+                code="blocks-used-up",
             )
         new = NewSubnet(
             network_id=network_id,

@@ -13,10 +13,11 @@ import structlog
 
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.grace import GRACE, UNCLAIMED
-from fairlead.core.blocks.addresses import Addresses
-from fairlead.core.blocks.networks import Networks
+from fairlead.core.blocks.addresses import BlockAddresses
+from fairlead.core.blocks.networks import BlockMembership
+from fairlead.core.networks.memberships import Memberships
 from fairlead.model.errors import CloudUnavailable, FairleadError
-from fairlead.model.records import AddressPool, Claim, JoinedNetwork, Step
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, ReservedAddress, Step
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,15 @@ _LOW = 4
 class NetworkKeeper:
     """The background of the networks. random gives numbers from 0 up to 1."""
 
-    def __init__(self, networks: Networks, addresses: Addresses, *, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        memberships: Memberships,
+        networks: BlockMembership,
+        addresses: BlockAddresses,
+        *,
+        random: Callable[[], float],
+    ) -> None:
+        self._memberships = memberships
         self._networks = networks
         self._addresses = addresses
         self._random = random
@@ -73,7 +82,7 @@ class NetworkKeeper:
         records = self._node.store.all(JoinedNetwork)
         for record in records:
             if record.step is Step.LEAVING or (record.step is Step.WANTED and now - record.since > GRACE):
-                await self._try("leave a network", self._networks.finish(record.id), cloud=True)
+                await self._try("leave a network", self._memberships.withdraw(record.id), cloud=True)
         held = [record for record in records if record.step is Step.HELD]
         for joined in held:
             if now >= self._learn_at.get(joined.id, 0.0):
@@ -87,38 +96,37 @@ class NetworkKeeper:
         return False
 
     def _take_back(self, now: float) -> None:
-        for claim in self._node.store.all(Claim):
-            if not claim.endpoint_id and now - claim.since > UNCLAIMED:
-                self._node.store.delete(Claim, claim.id)
+        for reserved in self._node.store.all(ReservedAddress):
+            if not reserved.owner and now - reserved.since > UNCLAIMED:
+                self._node.store.delete(ReservedAddress, reserved.id)
 
     async def _learn(self, joined: JoinedNetwork) -> None:
-        async with self._networks.locks[joined.id]:
+        async with self._networks.locks.hold(joined.id):
             if self._networks.find(joined.id) == joined:
                 await self._networks.learn(joined)
 
     async def _keep_blocks(self, joined: JoinedNetwork, now: float) -> None:
         """Take a block more before the last address is given out; give one back that has long been of no use."""
-        async with self._networks.locks[joined.id]:
+        async with self._networks.locks.hold(joined.id):
             if self._networks.find(joined.id) != joined:
                 return
-            for pool in self._node.store.all(AddressPool):
-                if pool.joined_id == joined.id:
-                    await self._keep_family(joined, pool, now)
+            for subnet in joined.subnets:
+                await self._keep_family(joined, subnet, now)
 
-    async def _keep_family(self, joined: JoinedNetwork, pool: AddressPool, now: float) -> None:
-        lease = self._networks.lease(joined.id)
-        parts = [part for part in lease.parts if part.version == pool.cidr.version]
-        size, free = max(part.num_addresses for part in parts), self._addresses.free(pool, lease)
-        if free < size / _LOW and pool.id not in self._full:
-            self._full.add(pool.id)  # asked for once until something was taken back: a start asks again anyhow
-            await self._networks.grow(joined, pool.cidr.version)
+    async def _keep_family(self, joined: JoinedNetwork, subnet: JoinedSubnet, now: float) -> None:
+        lease, key = self._networks.lease(joined.id), f"{joined.id} {subnet.cidr}"
+        parts = [part for part in lease.parts if part.version == subnet.cidr.version]
+        size, free = max(part.num_addresses for part in parts), self._addresses.free(joined.id, subnet, lease)
+        if free < size / _LOW and key not in self._full:
+            self._full.add(key)  # asked for once until something was taken back: a start asks again anyhow
+            await self._networks.grow(joined, subnet.cidr.version)
         if free >= size / _LOW:
-            self._full.discard(pool.id)
+            self._full.discard(key)
         empty = next((part for part in parts if self._addresses.is_free(part, joined.id)), None)
         if empty is None or free - empty.num_addresses < size / 2:
-            self._idle_since.pop(pool.id, None)
-        elif now - self._idle_since.setdefault(pool.id, now) > IDLE:
-            del self._idle_since[pool.id]
+            self._idle_since.pop(key, None)
+        elif now - self._idle_since.setdefault(key, now) > IDLE:
+            del self._idle_since[key]
             blocks = await self._networks.blocks(joined.network_id)
             await self._networks.shrink(joined, [block for block in blocks if block.cidr == empty])
 
@@ -129,7 +137,7 @@ class NetworkKeeper:
         peer = peers[int(self._random() * len(peers))]
         if not await self._node.network_service.find_ports(port_id=peer.port_id):
             log.info("a node is no more", port=peer.port_id, block=peer.id)
-            async with self._networks.locks[peer.joined_id]:
+            async with self._networks.locks.hold(peer.joined_id):
                 await self._networks.collect(peer)
 
     def _spread(self, seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Leases as flannel tells of them: taken down at once, and carried out by the reconciler, which is woken."""
+"""Leases as a door announces them: taken down at once, and carried out by the reconciler, which is woken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """What flannel's commands call. Each returns when the node's store has it."""
+    """What such a door calls. Each returns when the node's store has it."""
 
     node: RoutedNode
     wake: Callable[[], None]
@@ -24,8 +24,8 @@ class Leases:
     async def identify(self) -> str:
         """Return the id of this node's port, by which the other nodes find it in Neutron.
 
-        A node that holds a lease knows it while Neutron is away: flanneld may be started anew then. Raises NotFound,
-        and what NetworkService raises.
+        A node that holds a lease knows it while Neutron is away: who announces it may be started anew then. Raises
+        NotFound, and what NetworkService raises.
         """
         try:
             port = await self.node.port()
@@ -45,17 +45,19 @@ class Leases:
         for part in parts:
             if not is_within(part, ranges):
                 raise InvalidInput(
-                    f"the subnet {part} is outside of the flannel network ({', '.join(map(str, ranges))})",
-                    remedy="run post-startup as flanneld does, with --ipv6-network where the network has IPv6",
+                    f"the subnet {part} is outside of the network ({', '.join(map(str, ranges))})",
+                    remedy="name all ranges of the network",
+                    code="lease-outside",
+                    details={"part": part, "ranges": ", ".join(map(str, ranges))},
                 )
         lease = Lease(
             id=str(parts[0]), parts=parts, addresses=addresses, since=self.node.clock.now(), own=True, ranges=ranges
         )
-        for other in self.node.own_of_flannel():
+        for other in self.node.own_announced():
             if other.id != lease.id:
                 self._end(other)
-        for peer in self.node.peers_of_flannel():
-            # flanneld, which has just started, tells of all leases next; of those that ended meanwhile it never tells.
+        for peer in self.node.announced_peers():
+            # Who has just started announces all leases next; of those that ended meanwhile nobody ever tells.
             self.node.store.put(replace(peer, doubted=self.node.clock.now()))
         known = self.node.store.get(Lease, lease.id)
         if known and known.own and not known.ended:
@@ -68,7 +70,7 @@ class Leases:
         lease = Lease(id=str(part), parts=(part,), addresses=(address,), since=self.node.clock.now(), port_id=port_id)
         known = self.node.store.get(Lease, lease.id)
         if known and not known.ended and (known.address(address.version), known.port_id) == (address, port_id):
-            lease = replace(known, doubted=0.0)  # flanneld tells of all leases anew whenever it starts
+            lease = replace(known, doubted=0.0)  # all leases are announced anew at each start
             if lease != known:
                 self.node.store.put(lease)
             return lease
@@ -86,9 +88,9 @@ class Leases:
 
     def leave(self) -> None:
         """Give this node's own leases up: nothing of them is to be left in Neutron, nor of the others' here."""
-        for lease in self.node.own_of_flannel():
+        for lease in self.node.own_announced():
             self._end(lease)
-        for lease in self.node.peers_of_flannel():
+        for lease in self.node.announced_peers():
             self.node.store.delete(Lease, lease.id)
         self.wake()
 

@@ -1,18 +1,17 @@
-"""Networks of the container engine's in mode `routed`: blocks of a range, one or more for each node.
+"""Being on a network by blocks (mode `routed`): one or more of its range for each node.
 
 A Neutron network stands for the range, and its subnets are the nodes' blocks (`blocks`); no port is ever on it. The
 first node makes it, as in mode `ovs`, and the last one to give its blocks back deletes it. What the blocks need (an
 address pair on the node's port, a rule in its group, routes) is a lease, which the reconciler keeps.
 """
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
+from fairlead.concurrency import KeyedLocks
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.blocks import Block, Holder, block_of, take_block
 from fairlead.core.blocks.node import RoutedNode
@@ -20,12 +19,13 @@ from fairlead.core.blocks.port_security import is_within, open_port
 from fairlead.core.blocks.reconciler import Reconciler
 from fairlead.core.networks.deletion import delete_unless_used
 from fairlead.core.networks.election import Election
-from fairlead.core.networks.held import in_use, require_held
-from fairlead.core.networks.pools import first_address, free_pools, pools_for
-from fairlead.core.warm.networks import PROMPT, NetworkSpec
+from fairlead.core.networks.held import require_held, still_attached
+from fairlead.core.networks.memberships import Found
+from fairlead.core.networks.ranges import first_address
+from fairlead.core.networks.spec import NetworkSpec
 from fairlead.model.errors import Conflict, FairleadError, NotFound, UnsupportedRequest
 from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork
-from fairlead.model.records import AddressPool, Claim, JoinedNetwork, JoinedSubnet, Lease, Step
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, NetworkReference, ReservedAddress, Step
 from fairlead.model.tags import OWNED, block_description, is_owned, network_description, network_name, routed_tag
 from fairlead.ports.dataplane import Dataplane
 from fairlead.ports.guard import Guard, GuardedNetwork
@@ -36,11 +36,11 @@ _ATTEMPTS = 5
 """How often a network that comes and goes is looked for again."""
 
 
-class Networks:
-    """Join and leave networks.
+class BlockMembership:
+    """How a node is on a network whose containers have addresses of its blocks (`Membership`), and keeps its blocks.
 
     name: this node's, for people. tell is called with the addresses of nodes that should look at their networks.
-    wake_up: rung where the keeper may find something to do.
+    wake_up: woken where the keeper may find something to do. locks: one for each network, by the door's id.
     """
 
     def __init__(
@@ -60,63 +60,79 @@ class Networks:
         self._guard = guard
         self._name = name
         self._tell = tell
-        self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.locks = KeyedLocks()
 
-    async def join(self, spec: NetworkSpec) -> JoinedNetwork:
-        """Hold a block of each range; return when the node's port lets them through.
+    async def look_up(self, reference: NetworkReference, cidr: IPNetwork | None) -> Found | None:  # noqa: ARG002
+        """Find none: which network has a range, and whether one may be named, is known where it is joined."""
+        return None
 
-        Idempotent by the engine's network id. Raises InvalidInput, UnsupportedRequest, Conflict, NoFreeAddress,
-        QuotaExceeded, NotFound (the node's port) and what NetworkService raises.
-        """
-        _refuse_what_needs_ports(spec)
-        async with self.locks[spec.joined_id]:
-            record = self.find(spec.joined_id)
-            if record and record.step is Step.HELD:
-                return record
-            if record:
-                await self._retire(record)
-            pools = pools_for(self.node.store, spec.joined_id, spec.ranges, spec.reference)
-            now = self.node.clock.now()
-            record = JoinedNetwork(spec.joined_id, Step.WANTED, now, internal=spec.internal, owned=True)
-            self.node.store.put(record)
-            try:
-                return await self._join(record, pools)
-            except FairleadError as error:
-                await self._give_up(record.id, error)
-                raise
+    async def is_on(self, cidr: IPNetwork) -> bool:  # noqa: ARG002
+        """Say that the NIC is on no range that a user has not named: all ranges are named."""
+        return False
 
-    async def leave(self, joined_id: str) -> None:
-        """Give the blocks back. What is not done in Neutron soon is done behind. Idempotent.
+    def refuse(self, spec: NetworkSpec) -> None:
+        """Refuse security groups and networks that are there already."""
+        if spec.groups:
+            raise UnsupportedRequest(
+                "in mode `routed` a node's containers share the node's port, and its security groups",
+                remedy="leave the groups out, or set agent.mode to `trunk` on nodes with a trunk",
+                code="groups-need-ports",
+            )
+        if str(spec.reference):
+            raise UnsupportedRequest(
+                "in mode `routed` a network's range is divided among the nodes, unlike an existing network's",
+                remedy="name no network, or set agent.mode to `trunk` on nodes with a trunk",
+                code="reference-needs-ports",
+            )
 
-        Raises StillInUse while endpoints are on it here.
-        """
-        async with self.locks[joined_id]:
-            record = self.find(joined_id)
-            if record is None or record.step is Step.LEAVING:
-                return
-            await self._refuse_in_use(joined_id)
-            record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
-            self.node.store.put(record)
-            try:
-                async with asyncio.timeout(PROMPT):
-                    await self._retire(record)
-            except (TimeoutError, FairleadError) as error:
-                log.warning("will leave a network later", network=joined_id, error=str(error) or "it takes long")
+    async def enter(self, spec: NetworkSpec, record: JoinedNetwork) -> JoinedNetwork:
+        """Hold a block of each range; return when the node's port lets them through."""
+        subnets = tuple(
+            JoinedSubnet("", one.cidr, one.gateway or first_address(one.cidr), (), one.part, one.excluded)
+            for one in spec.ranges
+        )
+        record = replace(record, owned=True, subnets=subnets)
+        holder, nic = await self._holder(), await self.node.routing.nic()
+        network, blocks = await self._hold_blocks(record, holder)
+        lease = Lease(
+            id=record.id,
+            parts=tuple(block.cidr for block in blocks),
+            addresses=holder.addresses,
+            since=self.node.clock.now(),
+            port_id=holder.port_id,
+            own=True,
+            ranges=tuple(subnet.cidr for subnet in record.subnets),
+            joined_id=record.id,
+        )
+        self.node.store.put(lease)
+        self._note_peers(lease, await self.blocks(network.id))
+        await open_port(self.node, lease)
+        held = replace(
+            record,
+            step=Step.HELD,
+            since=self.node.clock.now(),
+            network_id=network.id,
+            name=network.name,
+            mtu=nic.mtu,
+        )
+        self.node.store.put(held)
+        await self.guard()
+        await self.reconciler.reconcile_kernel()
+        self.reconciler.wake()
+        self._tell_peers(held.id)
+        return held
 
-    async def _refuse_in_use(self, joined_id: str) -> None:
+    async def refuse_in_use(self, joined_id: str) -> None:
         """Refuse while containers have devices; of one that went while the agent was away nobody has told."""
-        endpoints = {claim.endpoint_id for claim in self.claims(joined_id)} - {""}
-        if endpoints & {one.port_id for one in await self._dataplane.plugged() if one.away}:
-            raise in_use(joined_id)
-        for endpoint_id in endpoints:
-            await self._dataplane.remove(endpoint_id)
+        owners = {one.owner for one in self.reserved(joined_id)} - {""}
+        if owners & {one.port_id for one in await self._dataplane.plugged() if one.away}:
+            raise still_attached(joined_id)
+        for owner in owners:
+            await self._dataplane.remove(owner)
 
-    async def finish(self, joined_id: str) -> None:
-        """Undo a network that is being left or was joined half. Raises what NetworkService does."""
-        async with self.locks[joined_id]:
-            record = self.find(joined_id)
-            if record and record.step is not Step.HELD:
-                await self._retire(record)
+    async def empty(self, record: JoinedNetwork) -> bool:  # noqa: ARG002
+        """Nothing of its containers is in Neutron."""
+        return True
 
     async def grow(self, joined: JoinedNetwork, version: int, *, within: IPNetwork | None = None) -> Lease:
         """Hold one more block, of IP version 4 or 6; within: that one.
@@ -127,7 +143,7 @@ class Networks:
         subnet = joined.subnet(version)
         if subnet is None:
             raise NotFound(f"network {joined.id[:12]} has no IPv{version} range", remedy="make it anew with one")
-        block = await self._take(joined, joined.network_id, self._pool(subnet), within=within)
+        block = await self._take(joined, subnet, within=within)
         grown = replace(lease, parts=(*lease.parts, block.cidr), since=self.node.clock.now())
         self.node.store.put(grown)
         try:
@@ -168,7 +184,7 @@ class Networks:
         for part in (part for part in own.parts if part not in held):
             log.warning("a block of this node's was deleted: making it anew", network=joined.name, block=str(part))
             subnet = next(one for one in joined.subnets if is_within(part, (one.cidr,)))
-            await self._take(joined, joined.network_id, self._pool(subnet), within=part)
+            await self._take(joined, subnet, within=part)
         extra = [block for block in blocks if block.port_id == own.port_id and block.cidr not in own.parts]
         if extra:
             await self.shrink(joined, extra)
@@ -232,21 +248,14 @@ class Networks:
         """List the other nodes' leases of a network."""
         return [lease for lease in self.node.peers() if lease.joined_id == joined_id]
 
-    def claims(self, joined_id: str) -> list[Claim]:
-        """List the addresses of a network that the engine was given."""
-        return [claim for claim in self.node.store.all(Claim) if claim.joined_id == joined_id]
+    def reserved(self, joined_id: str) -> list[ReservedAddress]:
+        """List the addresses of a network that doors were given."""
+        return [one for one in self.node.store.all(ReservedAddress) if one.joined_id == joined_id]
 
-    async def _take(
-        self, joined: JoinedNetwork, network_id: str, pool: AddressPool, *, within: IPNetwork | None = None
-    ) -> Block:
-        service, holder, described = self.node.network_service, await self._holder(), block_description(joined, pool)
-        return await take_block(service, network_id, pool.cidr, holder, described, within=within or pool.part)
-
-    def _pool(self, subnet: JoinedSubnet) -> AddressPool:
-        pool = self.node.store.get(AddressPool, subnet.pool_id)
-        if pool is None:
-            raise NotFound(f"address pool {subnet.pool_id} is not known on this host", remedy="make the network anew")
-        return pool
+    async def _take(self, joined: JoinedNetwork, subnet: JoinedSubnet, *, within: IPNetwork | None = None) -> Block:
+        service, holder, described = self.node.network_service, await self._holder(), block_description(joined, subnet)
+        within = within or subnet.part
+        return await take_block(service, joined.network_id, subnet.cidr, holder, described, within=within)
 
     async def _holder(self) -> Holder:
         port = await self.node.port()
@@ -254,108 +263,62 @@ class Networks:
         first = {one.version: one for one in reversed(addresses)}
         return Holder(self._name, port.id, tuple(first[version] for version in sorted(first)))
 
-    async def _join(self, record: JoinedNetwork, pools: Sequence[AddressPool]) -> JoinedNetwork:
-        holder, nic = await self._holder(), await self.node.routing.nic()
-        network, blocks = await self._hold_blocks(record, pools, holder)
-        lease = Lease(
-            id=record.id,
-            parts=tuple(block.cidr for block in blocks),
-            addresses=holder.addresses,
-            since=self.node.clock.now(),
-            port_id=holder.port_id,
-            own=True,
-            ranges=tuple(pool.cidr for pool in pools),
-            joined_id=record.id,
-        )
-        self.node.store.put(lease)
-        self._note_peers(lease, await self.blocks(network.id))
-        await open_port(self.node, lease)
-        gateways = [pool.gateway or first_address(pool.cidr) for pool in pools]
-        for pool, gateway in zip(pools, gateways, strict=True):
-            self.node.store.put(replace(pool, joined_id=record.id, network_id=network.id, gateway=gateway))
-        held = replace(
-            record,
-            step=Step.HELD,
-            since=self.node.clock.now(),
-            network_id=network.id,
-            name=network.name,
-            mtu=nic.mtu,
-            subnets=tuple(
-                JoinedSubnet("", pool.id, pool.cidr, gateway) for pool, gateway in zip(pools, gateways, strict=True)
-            ),
-        )
-        self.node.store.put(held)
-        await self.guard()
-        await self.reconciler.reconcile_kernel()
-        self.reconciler.wake()
-        self._tell_peers(held.id)
-        return held
-
     def _tell_peers(self, joined_id: str) -> None:
         self._tell([address for peer in self.peers(joined_id) for address in peer.addresses])
 
-    async def _hold_blocks(
-        self, record: JoinedNetwork, pools: Sequence[AddressPool], holder: Holder
-    ) -> tuple[Network, list[Block]]:
+    async def _hold_blocks(self, record: JoinedNetwork, holder: Holder) -> tuple[Network, list[Block]]:
         """Find or make the network, and hold a block of each range, or what an earlier attempt has left of them."""
         for _ in range(_ATTEMPTS):
-            network = await self._settled(pools) or await self._make(record, pools, holder)
-            self.node.store.put(replace(record, network_id=network.id))
+            network = await self._settled(record) or await self._make(record, holder)
+            record = replace(record, network_id=network.id)
+            self.node.store.put(record)
             mine = [block for block in await self.blocks(network.id) if block.port_id == holder.port_id]
             try:
-                for pool in pools:
-                    if not any(is_within(block.cidr, (pool.cidr,)) for block in mine):
-                        mine.append(await self._take(record, network.id, pool))
+                for subnet in record.subnets:
+                    if not any(is_within(block.cidr, (subnet.cidr,)) for block in mine):
+                        mine.append(await self._take(record, subnet))
             except NotFound:
                 continue  # its last node left while we were looking
-            return network, [block for block in mine if is_within(block.cidr, tuple(pool.cidr for pool in pools))]
-        raise Conflict(f"network {pools[0].cidr} comes and goes", remedy="see who else makes and deletes it")
+            ranges = tuple(subnet.cidr for subnet in record.subnets)
+            return network, [block for block in mine if is_within(block.cidr, ranges)]
+        raise Conflict(f"network {record.subnets[0].cidr} comes and goes", remedy="see who else makes and deletes it")
 
-    async def _settled(self, pools: Sequence[AddressPool]) -> Network | None:
-        networks = [network for network in await self._candidates(pools) if network.subnet_ids]
+    async def _settled(self, record: JoinedNetwork) -> Network | None:
+        networks = [network for network in await self._candidates(record) if network.subnet_ids]
         if len(networks) > 1:
             raise Conflict(
-                f"{len(networks)} networks have the range {pools[0].cidr}",
+                f"{len(networks)} networks have the range {record.subnets[0].cidr}",
                 remedy="delete one: `openstack network list --tags fairlead`",
             )
         return networks[0] if networks else None
 
-    async def _candidates(self, pools: Sequence[AddressPool]) -> list[Network]:
-        found = await self.node.network_service.find_networks(tags=(OWNED, routed_tag(pools[0].cidr)), own=True)
+    async def _candidates(self, record: JoinedNetwork) -> list[Network]:
+        tags = (OWNED, routed_tag(record.subnets[0].cidr))
+        found = await self.node.network_service.find_networks(tags=tags, own=True)
         return [network for network in found if is_owned(network)]
 
-    async def _make(self, record: JoinedNetwork, pools: Sequence[AddressPool], holder: Holder) -> Network:
+    async def _make(self, record: JoinedNetwork, holder: Holder) -> Network:
         async def candidates() -> list[Network]:
-            return await self._candidates(pools)
+            return await self._candidates(record)
 
         async def settle(network: Network) -> None:
-            await self._take(record, network.id, pools[0])
+            await self._take(replace(record, network_id=network.id), record.subnets[0])
 
         new = NewNetwork(
-            name=network_name(pools[0].cidr),
+            name=network_name(record.subnets[0].cidr),
             description=network_description(holder.port_id, record.id),
-            tags=frozenset({OWNED, *(routed_tag(pool.cidr) for pool in pools)}),
+            tags=frozenset({OWNED, *(routed_tag(subnet.cidr) for subnet in record.subnets)}),
         )
         network, _ = await Election(self.node, candidates, settle).run(
             new, lambda mine: self.node.store.put(replace(record, network_id=mine.id))
         )
         return network
 
-    async def _give_up(self, joined_id: str, why: FairleadError) -> None:
-        """Undo a join that failed; what can't be undone now stays recorded, and the keeper tries again."""
-        record = self.find(joined_id)
-        try:
-            if record:
-                await self._retire(record)
-        except FairleadError as error:
-            log.warning("could not undo a join yet", network=joined_id, error=str(error), why=str(why))
-
-    async def _retire(self, record: JoinedNetwork) -> None:
+    async def retire(self, record: JoinedNetwork) -> None:
         """Take all of a network off this node and out of Neutron, the nearest first, and forget it."""
         store, service = self.node.store, self.node.network_service
-        free_pools(store, record.id)
-        for claim in self.claims(record.id):
-            store.delete(Claim, claim.id)
+        for address in self.reserved(record.id):
+            store.delete(ReservedAddress, address.id)
         nodes = [address for peer in self.peers(record.id) for address in peer.addresses]
         for peer in self.peers(record.id):
             store.delete(Lease, peer.id)
@@ -378,16 +341,3 @@ class Networks:
             await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
         store.delete(JoinedNetwork, record.id)
         self._tell(nodes)
-
-
-def _refuse_what_needs_ports(spec: NetworkSpec) -> None:
-    if spec.groups:
-        raise UnsupportedRequest(
-            "in mode `routed` a node's containers share the node's port, and its security groups",
-            remedy="leave neutron.security_groups out, or set agent.mode to `trunk` on nodes with a trunk",
-        )
-    if str(spec.reference):
-        raise UnsupportedRequest(
-            "in mode `routed` a network's range is divided among the nodes, unlike an existing network's",
-            remedy="leave neutron.net.* out, or set agent.mode to `trunk` on nodes with a trunk",
-        )

@@ -35,12 +35,12 @@ class RoutedNode:
         """List the other nodes' leases."""
         return [lease for lease in self.store.all(Lease) if not lease.own and not lease.ended]
 
-    def own_of_flannel(self) -> list[Lease]:
-        """List this node's leases of flannel's; there is one at most, or one that is being replaced."""
+    def own_announced(self) -> list[Lease]:
+        """List this node's leases that a door announced; there is one at most, or one that is being replaced."""
         return [lease for lease in self.own() if not lease.joined_id]
 
-    def peers_of_flannel(self) -> list[Lease]:
-        """List the other nodes' leases of flannel's."""
+    def announced_peers(self) -> list[Lease]:
+        """List the other nodes' leases that a door announced."""
         return [lease for lease in self.peers() if not lease.joined_id]
 
     async def port(self) -> Port:

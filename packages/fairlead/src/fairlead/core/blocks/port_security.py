@@ -1,7 +1,7 @@
 """Address pairs and the security group on a node's port: what lets its part of the range through port security.
 
 A port's pairs and groups are lists that a change replaces whole, so each change is made to the revision that was read.
-Pairs have no tags: those within the flannel network's ranges are Fairlead's on this port, all others are left alone.
+Pairs have no tags: those within the network's ranges are Fairlead's on this port, all others are left alone.
 """
 
 from contextlib import suppress
@@ -140,7 +140,11 @@ async def _change(node: RoutedNode, port: Port, change: PortChange) -> Port:
 async def _find(node: RoutedNode, lease: Lease) -> Port:
     found = await node.network_service.find_ports(port_id=lease.port_id) if lease.port_id else []
     if not found:
-        raise NotFound(f"port {lease.port_id or 'of a lease'} is gone from Neutron", remedy="restart flanneld")
+        raise NotFound(
+            f"port {lease.port_id or 'of a lease'} is gone from Neutron",
+            remedy="give this node a port again",
+            code="node-port-gone",
+        )
     return found[0]
 
 

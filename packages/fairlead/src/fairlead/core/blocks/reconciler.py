@@ -33,7 +33,7 @@ REPEAT_AFTER = 3.0
 """Seconds after which a change of a router is said again, up to twice as many."""
 
 DOUBT = 300.0
-"""Seconds that flannel, started anew, has for telling of all leases: one that it does not tell of has ended."""
+"""Seconds that a door, started anew, has for announcing all leases: one that it does not announce has ended."""
 
 LAST_RITES = 20.0
 """Seconds over which the nodes spread the removal of what an ended lease left: the first one does it for all."""
@@ -77,10 +77,10 @@ class Reconciler:
         return False
 
     def _end_doubted(self, now: float) -> None:
-        for peer in self._node.peers_of_flannel():
+        for peer in self._node.announced_peers():
             if peer.doubted and peer.doubted + DOUBT <= now:
                 self._node.store.put(replace(peer, ended=True, since=now))
-                log.info("a lease ended while flannel was away", subnet=peer.id)
+                log.info("a lease ended while its door was away", subnet=peer.id)
 
     async def reconcile_kernel(self) -> None:
         """Route the peers that are on this node's own link; the others' way is the router's.
@@ -153,9 +153,9 @@ class Reconciler:
         return any(not nic.reaches(address) for peer in peers for address in peer.addresses)
 
     async def _learn_peers(self) -> None:
-        """Find the IPv6 part and address of peers, which flannel does not tell, on their ports in Neutron."""
-        ranges = tuple(one for lease in self._node.own_of_flannel() for one in lease.ranges if one.version == 6)
-        unknown = [peer for peer in self._node.peers_of_flannel() if ranges and peer.port_id and not peer.part(6)]
+        """Find the IPv6 part and address of peers, which is not announced, on their ports in Neutron."""
+        ranges = tuple(one for lease in self._node.own_announced() for one in lease.ranges if one.version == 6)
+        unknown = [peer for peer in self._node.announced_peers() if ranges and peer.port_id and not peer.part(6)]
         if not unknown:
             return
         service, own = self._node.network_service, await self._node.port()
@@ -167,7 +167,7 @@ class Reconciler:
                 addresses = (*peer.addresses, *(one for one in _addresses(port) if one.version == 6))
                 self._note(peer, parts=(*peer.parts, part), addresses=addresses)
                 self._kernel_at = 0.0
-        if any(not peer.part(6) for peer in self._node.peers_of_flannel() if peer.port_id):
+        if any(not peer.part(6) for peer in self._node.announced_peers() if peer.port_id):
             self._cloud_at = min(self._cloud_at, self._node.clock.now() + LEARN_EVERY)
         self.wake_up.wake()
 

@@ -42,8 +42,9 @@ class PairNesting:
             raise UnsupportedRequest(
                 f"in mode ipvlan containers are on the node's own network {own.network_id},"
                 f" not on {'a new one' if network is None else network.name or network.id}",
-                remedy=f"add -o neutron.net.uuid={own.network_id} --ipam-opt neutron.net.uuid={own.network_id},"
-                " or choose another agent.mode",
+                remedy="name that network, or choose another agent.mode",
+                code="network-not-the-nodes",
+                details={"network": own.network_id},
             )
         if groups:
             raise UnsupportedRequest(

@@ -10,19 +10,26 @@ def require_held(record: JoinedNetwork | None, joined_id: str) -> JoinedNetwork:
     if record is None or record.step is not Step.HELD:
         raise NotFound(
             f"network {joined_id[:12]} is not known to Fairlead on this host",
-            remedy="remove it with `docker network rm` and make it again",
+            remedy="remove it and make it again",
+            code="network-not-joined",
         )
     return record
 
 
-def in_use(joined_id: str) -> StillInUse:
+def still_attached(joined_id: str) -> StillInUse:
     """Return what refuses to leave a network that containers are on."""
-    return StillInUse(f"network {joined_id[:12]} has endpoints", remedy="remove their containers first")
+    return StillInUse(
+        f"network {joined_id[:12]} has attachments",
+        remedy="remove their containers first",
+        code="network-has-attachments",
+        details={"network": joined_id[:12]},
+    )
 
 
-def not_given_out(address: IPAddress) -> NotFound:
-    """Return what refuses an endpoint with an address that nobody here was given."""
+def not_reserved(address: IPAddress) -> NotFound:
+    """Return what refuses an attachment with an address that nobody here was given."""
     return NotFound(
         f"address {address} was not given out by Fairlead on this host",
-        remedy="make the network with --ipam-driver fairlead, and start the container again",
+        remedy="start the container again",
+        code="address-not-reserved",
     )

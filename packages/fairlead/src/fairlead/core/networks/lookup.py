@@ -18,7 +18,8 @@ async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNet
         if not found:
             raise NotFound(
                 f"no Neutron network {reference.network_id} is visible to this project",
-                remedy="check neutron.net.uuid against `openstack network list`",
+                remedy="check the id against `openstack network list`",
+                code="network-id-unknown",
             )
         return found[0]
     if reference.name:
@@ -26,7 +27,8 @@ async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNet
         if not found and cidr is None:
             raise NotFound(
                 f"no Neutron network named {reference.name!r} is visible to this project",
-                remedy="check neutron.net.name against `openstack network list`, or add --subnet CIDR to have it made",
+                remedy="check the name against `openstack network list`, or give a range to have it made",
+                code="network-name-unknown",
             )
     elif cidr is not None:
         found = await service.find_networks(tags=(OWNED, pool_tag(cidr)), own=True)
@@ -36,6 +38,7 @@ async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNet
     if len(settled) > 1:
         raise Conflict(
             f"{len(settled)} networks are named {str(reference) or cidr}",
-            remedy="say which one with -o neutron.net.uuid=ID --ipam-opt neutron.net.uuid=ID",
+            remedy="say which one by its id",
+            code="network-ambiguous",
         )
     return settled[0] if settled else None

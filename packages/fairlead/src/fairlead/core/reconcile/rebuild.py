@@ -1,131 +1,29 @@
-"""A node's memory made anew, where its file is lost, damaged or has never been: from Neutron, and from the switch.
-
-Neutron tells the ports that this host made (by tag), which network of the engine's each one serves (by description),
-and the networks that the host has joined (by tag; of one without a port only the beginning of the engine's id, which
-the engine's next request completes). The switch tells which port is whose endpoint's.
-"""
+"""A node's memory made anew, where its file is lost, damaged or has never been: once, before anything else."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import structlog
-
-from fairlead.core.nesting.nesting import Nested
-from fairlead.core.warm.node import Node
-from fairlead.model.network import Network, Port
-from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Origin, Step
-from fairlead.model.tags import OWNED, described_network, host_tag, member_id, member_tag, port_name, unknown_endpoint
-from fairlead.ports.dataplane import Plugged
-
-log = structlog.get_logger(__name__)
+from fairlead.model.records import Origin
+from fairlead.ports.store import LeaseStore
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Fills a store that knows nothing of its node. rest: seconds that a free port rests before it is given out."""
+    """Fills a store that may not tell the whole of its node. recollect: asks Neutron and the host what there is."""
 
-    node: Node
-    rest: float
+    store: LeaseStore
+    recollect: Callable[[], Awaitable[None]]
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ensure(self) -> None:
         """Return when the store tells the whole of this node; at once where it does already.
 
-        Raises Unavailable, and whatever else keeps Neutron from telling.
+        Raises NotFound (the node's port), Unavailable, and whatever else keeps Neutron from telling.
         """
-        if self.node.store.get(Origin, Origin.ID):
+        if self.store.get(Origin, Origin.ID):
             return
         async with self._lock:
-            if not self.node.store.get(Origin, Origin.ID):
-                await self._rebuild()
-
-    async def _rebuild(self) -> None:
-        service, host = self.node.network_service, await self.node.host()
-        plugged = await self.node.dataplane.plugged()
-        ports = await service.find_ports(tags=(OWNED, host_tag(host)))
-        networks = {one.id: one for one in await service.find_networks(tags=(OWNED,), own=True)}
-        served: defaultdict[str, list[Port]] = defaultdict(list)
-        for port in ports:
-            if described := described_network(port.description):
-                served[described.joined_id].append(port)
-        for joined_id, its_ports in served.items():
-            if its_ports[0].network_id not in networks:
-                found = await service.find_networks(network_id=its_ports[0].network_id)
-                networks |= {one.id: one for one in found}
-            if network := networks.get(its_ports[0].network_id):
-                await self._join(joined_id, network, its_ports)
-        for short_id, network in _memberships(networks.values(), host):
-            if not any(joined_id.startswith(short_id) for joined_id in served):
-                await self._join(short_id, network, ())
-        nested = await self.node.nesting.nested(ports) if ports else {}
-        for port in ports:
-            self._hold(port, host, {one.port_id: one for one in plugged}, nested.get(port.id))
-        self.node.store.put(Origin())
-        if ports:
-            endpoints = sum(bool(one.endpoint_id) for one in self.node.port_table)
-            log.warning("rebuilt this node's memory", networks=len(served), ports=len(ports), endpoints=endpoints)
-
-    async def _join(self, joined_id: str, network: Network, ports: Sequence[Port]) -> None:
-        used = {fixed.subnet_id for port in ports for fixed in port.fixed_ips}
-        subnets = await self.node.network_service.find_subnets(network.id)
-        chosen = [one for one in subnets if one.id in used or not used]
-        described = described_network(ports[0].description) if ports else None
-        owned = OWNED in network.tags
-        # The mark goes before the ports do: without it the network was being left.
-        left = owned and member_tag(await self.node.host(), joined_id) not in network.tags
-        self.node.store.put(
-            JoinedNetwork(
-                id=joined_id,
-                step=Step.LEAVING if left else Step.HELD,
-                since=self.node.clock.now(),
-                network_id=network.id,
-                name=network.name,
-                mtu=network.mtu,
-                owned=owned,
-                internal=bool(described and described.internal),
-                subnets=tuple(
-                    # Which pool each is, the engine's next request tells.
-                    JoinedSubnet(one.id, "", one.cidr, one.gateway, one.host_routes)
-                    for one in sorted(chosen, key=lambda one: one.cidr.version)
-                ),
-                security_group_ids=ports[0].security_group_ids if ports else None,
-            )
-        )
-
-    def _hold(self, port: Port, host: str, plugged: dict[str, Plugged], nested: Nested | None) -> None:
-        described = described_network(port.description)
-        if described is None:
-            return
-        now = self.node.clock.now()
-        addresses = tuple(one.address for one in port.fixed_ips if one.address is not None)
-        told = port.device_id if port.name == port_name(host, port.device_id) else ""
-        found = plugged.get(port.id)
-        endpoint_id = (told or unknown_endpoint(port.id)) if found and found.away else ""
-        self.node.port_table.put(
-            Allocation(
-                id=port.id,
-                joined_id=described.joined_id,
-                since=now,
-                mac=nested.mac if nested else port.mac,
-                vlan=nested.vlan if nested else 0,
-                addresses=addresses,
-                claimed=frozenset(addresses) if endpoint_id else frozenset(),
-                endpoint_id=endpoint_id,
-                single_use=described.single_use,
-                # Made just before a crash, and never brought to this node: it goes.
-                leaving=nested is None or self.node.store.get(JoinedNetwork, described.joined_id) is None,
-                rests_until=0.0 if endpoint_id else now + self.rest,
-                # An unknown endpoint is no name to write.
-                told=told or endpoint_id,
-                dirty=found is not None and not endpoint_id,
-            )
-        )
-
-
-def _memberships(networks: Iterable[Network], host: str) -> Iterable[tuple[str, Network]]:
-    for network in networks:
-        for tag in network.tags:
-            if short_id := member_id(tag, host):
-                yield short_id, network
+            if not self.store.get(Origin, Origin.ID):
+                await self.recollect()
+                self.store.put(Origin())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from fairlead.core.background.grace import GRACE, UNCLAIMED
-from fairlead.core.warm.networks import Memberships
+from fairlead.core.networks.memberships import Memberships
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.pools import WarmPools
 from fairlead.model.errors import FairleadError
@@ -20,13 +20,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The ids of this node's ports, as they are when asked; and of its endpoints, by which devices once were known."""
+    """The ids of this node's ports, as they are when asked; and of owners, by which devices once were known."""
 
     node: Node
 
     def __contains__(self, attachment_id: object) -> bool:
         ports = self.node.port_table
-        return isinstance(attachment_id, str) and bool(ports.get(attachment_id) or ports.of_endpoint(attachment_id))
+        return isinstance(attachment_id, str) and bool(ports.get(attachment_id) or ports.of_owner(attachment_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Sweep:
         for joined in self.node.store.all(JoinedNetwork):
             if joined.step is Step.WANTED and now - joined.since > GRACE:
                 await self._try("undo a join", self.memberships.withdraw(joined.id))
-            for allocation in self.node.port_table.in_use(joined.id, Use.CLAIMED):
+            for allocation in self.node.port_table.in_use(joined.id, Use.RESERVED):
                 if now - allocation.since > UNCLAIMED:
                     self.warm.give_back(allocation)
 

@@ -42,12 +42,12 @@ class Devices:
         Raises WiringTimeout, SwitchUnavailable, DataplaneError.
         """
         self._note_start(self._node.clock.now())
-        attachment = _attachment(joined, allocation)
+        attachment = vif_of(joined, allocation)
         if allocation.id in self._ready:
             self._ready.discard(allocation.id)
             return attachment
         if allocation.dirty:
-            await self._clean(allocation)
+            await self.clean(allocation)
         await self._node.dataplane.apply(attachment)
         return attachment
 
@@ -73,9 +73,9 @@ class Devices:
         port_table = self._node.port_table
         held = [joined for joined in self._node.store.all(JoinedNetwork) if joined.step is Step.HELD]
         for joined in held:
-            for allocation in port_table.in_use(joined.id, Use.CLAIMED, Use.RETURNED):
+            for allocation in port_table.in_use(joined.id, Use.RESERVED, Use.RETURNED):
                 if allocation.dirty:
-                    await self._clean(allocation)
+                    await self.clean(allocation)
                     return True
         for joined in held:
             for allocation in port_table.in_use(joined.id, *FREE):
@@ -87,12 +87,13 @@ class Devices:
         return False
 
     async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
-        await self._node.dataplane.apply(_attachment(joined, allocation))
+        await self._node.dataplane.apply(vif_of(joined, allocation))
         current = self._node.port_table.get(allocation.id)
         if current and current.use in FREE and not current.dirty:
             self._ready.add(allocation.id)
 
-    async def _clean(self, allocation: Allocation) -> None:
+    async def clean(self, allocation: Allocation) -> None:
+        """Remove what a container has used, so that the port has nothing of it. Raises as Dataplane.remove."""
         self._ready.discard(allocation.id)
         await self._node.dataplane.remove(allocation.id)
         current = self._node.port_table.get(allocation.id)
@@ -100,7 +101,8 @@ class Devices:
             self._node.port_table.put(replace(current, dirty=False))
 
 
-def _attachment(joined: JoinedNetwork, allocation: Allocation) -> Vif:
+def vif_of(joined: JoinedNetwork, allocation: Allocation) -> Vif:
+    """Return what the data plane needs to wire a port for a container of a network."""
     return Vif(
         id=allocation.id,
         port_id=allocation.id,

@@ -1,4 +1,4 @@
-"""What is done behind the engine's back: one writer for each host, one request to Neutron at a time.
+"""What is done behind the doors' backs: one writer for each host, one request to Neutron at a time.
 
 In this order: ports whose answer was lost; deletions, which free addresses and quota; pools filled, then shrunk; names.
 A job that Neutron does not answer slows all of it down (`Backoff`); one that it refuses is put off alone. While Neutron
@@ -13,8 +13,8 @@ import structlog
 
 from fairlead.core.background.backoff import Backoff, Throttle
 from fairlead.core.background.wake_up import WakeUp
+from fairlead.core.networks.memberships import Memberships
 from fairlead.core.warm.devices import CALM, LONGEST_BUSY
-from fairlead.core.warm.networks import Memberships
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.pools import WarmPools
 from fairlead.core.warm.provisioning import delete_port, find_lost
@@ -26,10 +26,10 @@ from fairlead.model.tags import port_name
 log = structlog.get_logger(__name__)
 
 NAME_AFTER = 5.0
-"""Seconds that an endpoint lives before its port is named: one that lives no longer costs Neutron no rename."""
+"""Seconds that an attachment lives before its port is named: one that lives no longer costs Neutron no rename."""
 
 UNNAME_AFTER = 60.0
-"""Seconds after which a port that waits no longer shows the endpoint it had."""
+"""Seconds after which a port that waits no longer shows the owner it had."""
 
 REFUSED = 60.0
 """Seconds before a job that Neutron refused is tried again."""
@@ -140,18 +140,17 @@ class Keeper:
             if surplus := self._surplus(joined):
                 yield Job(surplus.id, "shrink a pool", partial(self._shrink, surplus))
         for allocation in self._node.port_table.untold():
-            after = NAME_AFTER if allocation.endpoint_id else UNNAME_AFTER
+            after = NAME_AFTER if allocation.owner else UNNAME_AFTER
             latest = allocation.since + after + LONGEST_BUSY
             if allocation.since + after <= now and (self._warm.last_start + CALM <= now or latest <= now):
                 yield Job(f"name {allocation.id}", "name a port", partial(self._name, allocation))
 
     def _being_left(self, joined_id: str) -> bool:
         """Say whether somebody is leaving the network at this moment."""
-        lock = self._node.locks.get(f"network {joined_id}")
-        return lock is not None and lock.locked()
+        return self._memberships.locks.is_held(joined_id)
 
     def _leavings(self, joined: JoinedNetwork) -> Iterator[Job]:
-        left = self._node.port_table.in_use(joined.id, *FREE, Use.CLAIMED)
+        left = self._node.port_table.in_use(joined.id, *FREE, Use.RESERVED)
         for allocation in left:
             yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         making = any(batch.joined_id == joined.id for batch in self._node.store.all(Batch))
@@ -239,13 +238,13 @@ class Keeper:
         await self._memberships.withdraw(joined.id)
 
     async def _name(self, allocation: Allocation) -> None:
-        endpoint_id = allocation.endpoint_id
-        name, began = port_name(await self._node.host(), endpoint_id), self._node.clock.now()
+        owner = allocation.owner
+        name, began = port_name(await self._node.host(), owner), self._node.clock.now()
         try:
-            await self._node.network_service.update_port(allocation.id, PortChange(name=name, device_id=endpoint_id))
+            await self._node.network_service.update_port(allocation.id, PortChange(name=name, device_id=owner))
         except NotFound:
             log.warning("a port is gone from Neutron", port=allocation.id, name=name)
         self._rest(began)
         current = self._node.port_table.get(allocation.id)
         if current:
-            self._node.port_table.put(replace(current, told=endpoint_id))
+            self._node.port_table.put(replace(current, told=owner))

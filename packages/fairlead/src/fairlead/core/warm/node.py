@@ -1,7 +1,5 @@
 """What every use case works with: the ports of this node, its port_table and its name."""
 
-import asyncio
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 from fairlead.core.nesting.nesting import Nesting, OnChassis
@@ -14,11 +12,10 @@ from fairlead.ports.store import LeaseStore
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """This host, as the engine sees it.
+    """This host, as the core sees it.
 
     port_table: of the store's allocations. host_name: given by the operator; empty: what the switch says.
-    nesting: how ports become this node's. locks: one for each thing that must not be changed twice at once, by a word
-    that names it. provisioning: the ids of the batches whose answer is waited for.
+    nesting: how ports become this node's. provisioning: the ids of the batches whose answer is waited for.
     """
 
     network_service: NetworkService
@@ -29,7 +26,6 @@ class Node:
     host_name: str = ""
     nesting: Nesting = field(default_factory=OnChassis)
     provisioning: set[str] = field(default_factory=set)
-    locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def host(self) -> str:
         """Return the name by which Neutron knows this host. Raises SwitchUnavailable."""

@@ -1,6 +1,6 @@
 """Ports that wait: a start takes one without asking Neutron, a stop gives it back.
 
-One pool for each network of the engine's on this host, which has one set of security groups. Where a pool is dry, those
+One pool for each joined network, which has one set of security groups. Where a pool is dry, those
 who wait are served by requests of their own (`_serve`): one at a time for each network, each for all who wait by then.
 What is made ahead, and given back to Neutron, is the keeper's; so are those who wait while Neutron is slow or silent.
 """
@@ -47,7 +47,7 @@ _FIRST = 4
 PATIENCE = 20.0
 """Seconds that a start waits for a port to be made; the request is waited for longer, and its port then kept.
 
-One that is claimed at the very moment in which its start gives up is taken back by the sweep.
+One that is reserved at the very moment in which its start gives up is taken back by the sweep.
 """
 
 
@@ -100,7 +100,7 @@ class WarmPools:
     def give_back(self, allocation: Allocation) -> None:
         """Let a port rest until it is given out again; one that a user chose goes."""
         now = self._node.clock.now()
-        free = replace(allocation, claimed=frozenset(), endpoint_id="", since=now)
+        free = replace(allocation, reserved=frozenset(), owner="", since=now)
         if allocation.single_use:
             self._node.port_table.put(replace(free, leaving=True))
         else:
@@ -204,7 +204,7 @@ class WarmPools:
         if address is None:
             self._node.port_table.put(replace(free, leaving=True))
             raise Conflict(f"Neutron gave a port no IPv{version} address", remedy="see Neutron's log")
-        return self._node.port_table.put(replace(free, claimed=frozenset({address}), since=self._node.clock.now()))
+        return self._node.port_table.put(replace(free, reserved=frozenset({address}), since=self._node.clock.now()))
 
     async def _wait(self, pool: Pool, joined: JoinedNetwork) -> Allocation:
         waiter: asyncio.Future[Allocation] = asyncio.get_running_loop().create_future()

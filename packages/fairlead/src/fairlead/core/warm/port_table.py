@@ -16,7 +16,7 @@ class PortTable:
     def __init__(self, store: LeaseStore) -> None:
         self._store = store
         self._all: dict[str, Allocation] = {}
-        self._endpoints: dict[str, str] = {}
+        self._owners: dict[tuple[str, str], str] = {}
         self._addresses: dict[tuple[str, IPAddress], str] = {}
         # By network and use, in the order in which they came to it: the port that has rested longest is the first.
         self._uses: dict[tuple[str, Use], dict[str, None]] = {}
@@ -35,9 +35,9 @@ class PortTable:
         """Return one port's allocation."""
         return self._all.get(port_id)
 
-    def of_endpoint(self, endpoint_id: str) -> Allocation | None:
-        """Return the allocation that an endpoint has."""
-        return self._all.get(self._endpoints.get(endpoint_id, ""))
+    def of_owner(self, owner: str, interface: str = "") -> Allocation | None:
+        """Return the allocation that an attachment has. A sandbox has no two interfaces of one name."""
+        return self._all.get(self._owners.get((owner, interface), ""))
 
     def of_address(self, joined_id: str, address: IPAddress) -> Allocation | None:
         """Return the allocation that has an address of a network."""
@@ -63,7 +63,7 @@ class PortTable:
         return [self._all[port_id] for port_id in self._leaving]
 
     def untold(self) -> list[Allocation]:
-        """List the ports of which Neutron shows another endpoint than they have, the longest first."""
+        """List the ports of which Neutron shows another owner than they have, the longest first."""
         return [self._all[port_id] for port_id in self._untold]
 
     def put(self, allocation: Allocation) -> Allocation:
@@ -85,13 +85,13 @@ class PortTable:
     def _enter(self, allocation: Allocation) -> None:
         self._all[allocation.id] = allocation
         self._uses.setdefault((allocation.joined_id, allocation.use), {})[allocation.id] = None
-        if allocation.endpoint_id:
-            self._endpoints[allocation.endpoint_id] = allocation.id
+        if allocation.owner:
+            self._owners[allocation.owner, allocation.interface] = allocation.id
         for address in allocation.addresses:
             self._addresses[allocation.joined_id, address] = allocation.id
         if allocation.leaving:
             self._leaving[allocation.id] = None
-        elif allocation.told != allocation.endpoint_id:
+        elif allocation.told != allocation.owner:
             self._untold[allocation.id] = None
 
     def _drop(self, port_id: str) -> None:
@@ -102,7 +102,7 @@ class PortTable:
         del peers[port_id]
         if not peers:
             del self._uses[allocation.joined_id, allocation.use]
-        self._endpoints.pop(allocation.endpoint_id, None)
+        self._owners.pop((allocation.owner, allocation.interface), None)
         for address in allocation.addresses:
             if self._addresses.get((allocation.joined_id, address)) == port_id:
                 del self._addresses[allocation.joined_id, address]

@@ -10,11 +10,16 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from fairlead.core.attachments.contract import Attachments, Networks
 from fairlead.frontends.docker import wire
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
+from fairlead.frontends.docker.phrases import PHRASES
+from fairlead.frontends.docker.pools import AddressPools
 from fairlead.frontends.errors import status
+from fairlead.frontends.phrases import said
 from fairlead.model.errors import CloudUnavailable, FairleadError, InvalidInput
+from fairlead.ports.store import LeaseStore
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +62,12 @@ def routes(network: NetworkDriver, ipam: IpamDriver) -> dict[str, Rpc]:
         "/IpamDriver.RequestAddress": Rpc(wire.RequestAddress, ipam.request_address),
         "/IpamDriver.ReleaseAddress": Rpc(wire.ReleaseAddress, ipam.release_address),
     }
+
+
+def rpcs_over(store: LeaseStore, networks: Networks, attachments: Attachments) -> dict[str, Rpc]:
+    """Return every RPC, answered by the core."""
+    pools = AddressPools(store, networks)
+    return routes(NetworkDriver(networks, attachments, pools), IpamDriver(pools, attachments))
 
 
 def make_app(
@@ -114,9 +125,9 @@ async def _answer(rpc: Rpc, body: bytes, prepare: Callable[[], Awaitable[None]])
             return 200, await rpc.handler(request)
     except TimeoutError:
         late = CloudUnavailable(f"no answer within {RPC_LIMIT:.0f} s", remedy="see `fairlead agent --check`")
-        return status(late), {"Err": str(late)}
+        return status(late), {"Err": said(late, PHRASES)}
     except FairleadError as error:
-        return status(error), {"Err": str(error)}
+        return status(error), {"Err": said(error, PHRASES)}
     except Exception as error:  # the last line: dockerd must get an answer, and the log the traceback
         log.exception("unexpected error")
         return 500, {"Err": f"Fairlead failed unexpectedly ({type(error).__name__}: {error}): see the agent's log"}

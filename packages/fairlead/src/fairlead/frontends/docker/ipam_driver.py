@@ -1,26 +1,26 @@
-"""libnetwork's IpamDriver: its words, answered by the engine."""
+"""libnetwork's IpamDriver: its words, answered by the core."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.core.networks.pools import AddressPools
+from fairlead.core.attachments.contract import Attachments
 from fairlead.frontends.docker import wire
-from fairlead.frontends.docker.backend import Addresses
 from fairlead.frontends.docker.network_driver import ADDRESS_SPACES
 from fairlead.frontends.docker.options import GATEWAY, REQUEST_TYPE, pool_reference
+from fairlead.frontends.docker.pools import AddressPools
+from fairlead.frontends.docker.records import AddressPool
 from fairlead.frontends.text import parse_address, parse_network
+from fairlead.model.attachment import AddressRequest
 from fairlead.model.errors import InvalidInput
 from fairlead.model.network import IPAddress
-from fairlead.model.records import AddressPool
 
 
 @dataclass(frozen=True, slots=True)
 class IpamDriver:
-    """One method for each RPC. routed: a container's address stands alone, with the host as its only neighbour."""
+    """One method for each RPC."""
 
     pools: AddressPools
-    addresses: Addresses
-    routed: bool = False
+    attachments: Attachments
 
     async def get_capabilities(self, _: wire.Empty) -> dict[str, Any]:
         """Ask for no MAC (the port has one) and no replay (the node's store remembers)."""
@@ -57,12 +57,14 @@ class IpamDriver:
             # Before its network is made, only auxiliary addresses are asked of a pool.
             await self.pools.reserve(pool.id, address)
             return {"Address": _with_prefix(address, pool)}
-        given = await self.addresses.allocate(pool.id, address)
-        return {"Address": f"{given}/{given.max_prefixlen}" if self.routed else _with_prefix(given, pool)}
+        joined = self.pools.joined(pool)
+        return {"Address": str(await self.attachments.reserve(joined.id, AddressRequest(pool.cidr.version, address)))}
 
     async def release_address(self, request: wire.ReleaseAddress) -> dict[str, Any]:
         """Take an address back."""
-        await self.addresses.release(request.pool_id, parse_address(request.address))
+        address, pool = parse_address(request.address), self.pools.find(request.pool_id)
+        if pool:
+            await self.attachments.release(pool.joined_id, address)
         return {}
 
 

@@ -1,17 +1,17 @@
-"""libnetwork's NetworkDriver: its words, answered by the engine."""
+"""libnetwork's NetworkDriver: its words, answered by the core."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.core.warm.networks import NetworkSpec
+from fairlead.core.attachments.contract import Attachments, Networks
+from fairlead.core.networks.spec import NetworkSpec
 from fairlead.frontends.docker import wire
-from fairlead.frontends.docker.backend import Endpoints, Networks
 from fairlead.frontends.docker.options import PORT_MAP, network_options
+from fairlead.frontends.docker.pools import AddressPools, range_of
 from fairlead.frontends.text import parse_address, parse_network
+from fairlead.model.attachment import AttachmentKey, AttachmentRequest
 from fairlead.model.errors import InvalidInput, UnsupportedRequest
-from fairlead.model.records import JoinedNetwork
-from fairlead.model.vif import Vif
+from fairlead.model.sandbox import SandboxConfig, SandboxRoute
 
 ADDRESS_SPACES = ("fairlead-local", "fairlead-global")
 """Of our own IPAM driver; a range in another space is another driver's."""
@@ -22,7 +22,8 @@ class NetworkDriver:
     """One method for each RPC."""
 
     networks: Networks
-    endpoints: Endpoints
+    attachments: Attachments
+    pools: AddressPools
 
     async def get_capabilities(self, _: wire.Empty) -> dict[str, Any]:
         """Each host makes its own network; what is on it reaches every host."""
@@ -38,15 +39,17 @@ class NetworkDriver:
                 remedy="add --ipam-driver fairlead",
             )
         options = network_options(request.options)
-        await self.networks.join(
+        pools = self.pools.take(request.network_id, [parse_network(one.pool) for one in ranges], options.reference)
+        joined = await self.networks.join(
             NetworkSpec(
-                joined_id=request.network_id,
-                ranges=tuple(parse_network(one.pool) for one in ranges),
-                reference=options.reference,
+                id=request.network_id,
+                ranges=tuple(map(range_of, pools)),
+                reference=options.reference if str(options.reference) else pools[0].reference,
                 internal=options.internal,
                 groups=options.groups,
             )
         )
+        self.pools.note(joined, pools)
         return {}
 
     async def delete_network(self, request: wire.NetworkOnly) -> dict[str, Any]:
@@ -65,21 +68,24 @@ class NetworkDriver:
         addresses = tuple(parse_address(text) for text in (interface.address, interface.address_ipv6) if text)
         if not addresses:
             raise InvalidInput("the endpoint has no address", remedy="make the network with --ipam-driver fairlead")
-        mac = await self.endpoints.create(request.network_id, request.endpoint_id, addresses, interface.mac_address)
-        return {"Interface": {} if interface.mac_address or not mac else {"MacAddress": mac}}
+        wanted = AttachmentRequest(addresses, interface.mac_address)
+        assigned = await self.attachments.prepare(_key(request), wanted)
+        return {"Interface": {} if wanted.mac or not assigned.mac else {"MacAddress": assigned.mac}}
 
     async def endpoint_oper_info(self, request: wire.Endpoint) -> dict[str, Any]:
         """Say what it is, for `docker network inspect`'s readers."""
-        return {"Value": dict(await self.endpoints.describe(request.endpoint_id))}
+        assigned = self.attachments.describe(_key(request))
+        port = {"neutron.port.uuid": assigned.port_id} if assigned.port_id else {}
+        return {"Value": {**port, "com.docker.network.endpoint.macaddress": assigned.mac}}
 
     async def join(self, request: wire.Join) -> wire.Joined:
         """Wire the endpoint; dockerd moves the device into the sandbox and sets addresses and routes."""
-        joined, attachment = await self.endpoints.attach(request.network_id, request.endpoint_id)
+        config = (await self.attachments.attach(_key(request))).config
         return wire.Joined(
-            interface_name=wire.InterfaceName(attachment.sandbox_device, "eth"),
-            gateway=_gateway(joined, 4),
-            gateway_ipv6=_gateway(joined, 6),
-            static_routes=tuple(_static_routes(joined, attachment)),
+            interface_name=wire.InterfaceName(config.device, "eth"),
+            gateway=_gateway(config, 4),
+            gateway_ipv6=_gateway(config, 6),
+            static_routes=tuple(_static_route(route) for route in config.routes if not route.is_default),
             # A second NIC on docker_gwbridge would be a way around the port's security groups.
             disable_gateway_service=True,
         )
@@ -90,7 +96,7 @@ class NetworkDriver:
 
     async def delete_endpoint(self, request: wire.Endpoint) -> dict[str, Any]:
         """Unplug the endpoint."""
-        await self.endpoints.delete(request.endpoint_id)
+        await self.attachments.detach(_key(request), by_runtime=True)
         return {}
 
     async def no_op(self, _: wire.Empty) -> dict[str, Any]:
@@ -98,18 +104,15 @@ class NetworkDriver:
         return {}
 
 
-def _static_routes(joined: JoinedNetwork, attachment: Vif) -> Iterator[wire.StaticRoute]:
-    """Give the subnets' routes; first, where an address is alone, the ways to the host and by it to the network."""
-    for gateway in attachment.gateways:
-        yield wire.StaticRoute(f"{gateway}/{gateway.max_prefixlen}", kind=wire.CONNECTED)
-        subnet = joined.subnet(gateway.version)
-        if joined.internal and subnet:
-            yield wire.StaticRoute(str(subnet.cidr), str(gateway))
-    for subnet in joined.subnets:
-        for route in subnet.routes:
-            yield wire.StaticRoute(str(route.destination), str(route.nexthop))
+def _key(request: wire.CreateEndpoint | wire.Endpoint | wire.Join) -> AttachmentKey:
+    return AttachmentKey(request.endpoint_id, request.network_id)
 
 
-def _gateway(joined: JoinedNetwork, version: int) -> str:
-    subnet = joined.subnet(version)
-    return str(subnet.gateway) if subnet and subnet.gateway and not joined.internal else ""
+def _static_route(route: SandboxRoute) -> wire.StaticRoute:
+    if route.via is None:
+        return wire.StaticRoute(str(route.destination), kind=wire.CONNECTED)
+    return wire.StaticRoute(str(route.destination), str(route.via))
+
+
+def _gateway(config: SandboxConfig, version: int) -> str:
+    return next((str(one.via) for one in config.routes if one.is_default and one.destination.version == version), "")

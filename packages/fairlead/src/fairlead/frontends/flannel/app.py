@@ -13,6 +13,8 @@ from fairlead.core.blocks.leases import Leases
 from fairlead.core.blocks.reconciler import Reconciler
 from fairlead.frontends.errors import status
 from fairlead.frontends.flannel import wire
+from fairlead.frontends.flannel.phrases import PHRASES
+from fairlead.frontends.phrases import said
 from fairlead.model.errors import FairleadError, InvalidInput
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.records import Lease
@@ -106,7 +108,7 @@ async def _answer(kind: type, handler: Callable[[Any], Awaitable[Any]], body: by
             raise InvalidInput(f"malformed request: {error}", remedy="use `fairlead flannel`") from error
         return 200, await handler(request)
     except FairleadError as error:
-        return status(error), {"error": str(error)}
+        return status(error), {"error": said(error, PHRASES)}
     except Exception as error:  # the last line: the command must get an answer, and the log the traceback
         log.exception("unexpected error")
         return 500, {"error": f"Fairlead failed unexpectedly ({type(error).__name__}: {error}): see the agent's log"}

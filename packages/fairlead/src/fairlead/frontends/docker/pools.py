@@ -1,20 +1,21 @@
-"""Address pools: which range of which Neutron network a network of the engine's will use.
+"""libnetwork's address pools: which range of which Neutron network one of Docker's networks will use.
 
-Nothing is made in Neutron here: a pool that nobody joins is a row in the store and no more.
+Nothing is made in Neutron here: a pool that nobody joins is a row in the store and no more. Requests carry no network's
+id, only the range, and CreateNetwork comes after them: pools that were requested tell what a network's ranges are.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fairlead.core.networks.cloud_node import CloudNode
+from fairlead.core.attachments.contract import Networks
+from fairlead.core.networks.ranges import first_address
+from fairlead.core.networks.spec import RangeSpec
+from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
 from fairlead.model.network import IPAddress, IPNetwork, Network, Subnet
-from fairlead.model.records import AddressPool, JoinedNetwork, NetworkReference, Origin, Step
+from fairlead.model.records import JoinedNetwork, NetworkReference, Origin, Step
 from fairlead.model.tags import OWNED
 from fairlead.ports.store import LeaseStore
-
-Finder = Callable[[NetworkReference, IPNetwork | None], Awaitable[Network | None]]
-"""Finds the Neutron network that a reference or a range names; None where it may still be made."""
 
 _ANY = "*"
 """Stands in a pool's id for the reference that was not given."""
@@ -22,14 +23,10 @@ _ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class AddressPools:
-    """Request and release pools, their gateways and their reserved addresses.
+    """Request and release pools, their gateways and their auxiliary addresses."""
 
-    is_on says whether the node's own NIC is on a range.
-    """
-
-    node: CloudNode
-    find_network: Finder
-    is_on: Callable[[IPNetwork], Awaitable[bool]]
+    store: LeaseStore
+    networks: Networks
 
     async def request(
         self, cidr: IPNetwork | None, reference: NetworkReference, version: int, part: IPNetwork | None = None
@@ -39,8 +36,8 @@ class AddressPools:
         version: 4 or 6. part: of the range, out of which alone addresses are picked. Raises InvalidInput, NotFound
         (network, or a subnet of it), OverlappingSubnet, Conflict (a subnet that exists picks out of more than part).
         """
-        network = await self.find_network(reference, cidr)
-        subnets = await self.node.network_service.find_subnets(network.id) if network else []
+        found = await self.networks.look_up(reference, cidr)
+        network, subnets = (found.network, found.subnets) if found else (None, ())
         subnet = _choose(subnets, cidr, version, network)
         chosen = subnet.cidr if subnet else cidr
         if chosen is None:
@@ -48,7 +45,7 @@ class AddressPools:
                 f"no IPv{version} range was given",
                 remedy="add --subnet CIDR, or --ipam-opt neutron.net.name=NETWORK to join a network that has one",
             )
-        if cidr is None and await self.is_on(chosen):
+        if cidr is None and await self.networks.is_on(chosen):
             # dockerd compares such an answer with its host's routes, and asks again for ever while it overlaps.
             raise InvalidInput(
                 f"this node itself is on {chosen}, and Docker takes such a range only where it is named",
@@ -72,7 +69,7 @@ class AddressPools:
             subnet_id=subnet.id if subnet else "",
         )
         self._refuse_overlap(pool)
-        self.node.store.put(pool)
+        self.store.put(pool)
         return pool
 
     def gateway(self, pool_id: str, address: IPAddress | None) -> IPAddress | None:
@@ -91,7 +88,7 @@ class AddressPools:
         gateway = address or pool.gateway or first_address(pool.cidr)
         if gateway not in pool.cidr:
             raise InvalidInput(f"gateway {gateway} is outside of {pool.cidr}", remedy="give one inside of it")
-        self.node.store.put(replace(pool, gateway=gateway))
+        self.store.put(replace(pool, gateway=gateway))
         return gateway
 
     async def reserve(self, pool_id: str, address: IPAddress) -> None:
@@ -100,34 +97,89 @@ class AddressPools:
         if address not in pool.cidr:
             raise InvalidInput(f"address {address} is outside of {pool.cidr}", remedy="give one inside of it")
         if pool.subnet_id:
-            subnets = await self.node.network_service.find_subnets(pool.network_id)
+            found = await self.networks.look_up(NetworkReference(pool.network_id), None)
+            subnets = found.subnets if found else ()
             if any(address in free for one in subnets if one.id == pool.subnet_id for free in one.allocation_pools):
                 raise Conflict(
                     f"subnet {pool.cidr} exists, and {address} is in its allocation pools",
                     remedy="take it out of them with `openstack subnet set`, or leave --aux-address out",
                 )
-        elif address not in pool.reserved:
-            self.node.store.put(replace(pool, reserved=(*pool.reserved, address)))
+        elif address not in pool.auxiliary:
+            self.store.put(replace(pool, auxiliary=(*pool.auxiliary, address)))
 
     def release(self, pool_id: str) -> None:
         """Forget a pool that no network uses; one in use stays, so a failed second create can't take it away."""
-        pool = self.node.store.get(AddressPool, pool_id)
-        if pool and not pool.joined_id:
-            self.node.store.delete(AddressPool, pool_id)
+        pool = self.store.get(AddressPool, pool_id)
+        if pool and not self._is_used(pool):
+            self.store.delete(AddressPool, pool_id)
 
     def find(self, pool_id: str) -> AddressPool | None:
         """Return a pool; one that a rebuilt memory lacks is known by its id, and by the network that has its range."""
-        pool = self.node.store.get(AddressPool, pool_id)
-        if pool is None and self.node.store.get(Origin, Origin.ID):
-            pool = self._recognise(pool_id)
+        pool = self.store.get(AddressPool, pool_id)
+        if self.store.get(Origin, Origin.ID) and (pool is None or self._is_orphan(pool)):
+            return self._recognise(pool_id) or pool
         return pool
+
+    def joined(self, pool: AddressPool) -> JoinedNetwork:
+        """Return the network that uses a pool. Raises Conflict where none is joined."""
+        joined = self.networks.find(pool.joined_id) if pool.joined_id else None
+        if joined is None or joined.step is not Step.HELD:
+            raise Conflict(f"address pool {pool.cidr} has no network yet", remedy="make the network again")
+        return joined
+
+    def take(self, joined_id: str, ranges: Sequence[IPNetwork], reference: NetworkReference) -> list[AddressPool]:
+        """Find the pools that were requested for a network, the newest of each range. Raises InvalidInput."""
+        found = []
+        for cidr in ranges:
+            pools = [
+                pool
+                for pool in self.store.all(AddressPool)
+                if pool.cidr == cidr
+                and (pool.joined_id == joined_id or not self._is_used(pool))
+                and (not str(reference) or pool.reference in (reference, NetworkReference()))
+            ]
+            if not pools:
+                raise InvalidInput(
+                    f"no address pool {cidr} was requested of Fairlead"
+                    + (f" for network {reference}" if str(reference) else ""),
+                    remedy="give the same neutron.net.* option with -o and with --ipam-opt",
+                )
+            exact = [pool for pool in pools if pool.reference == reference]
+            found.append((exact or pools)[-1])
+        if not found:
+            raise InvalidInput("a network needs an IPv4 or IPv6 range", remedy="add --subnet CIDR")
+        return found
+
+    def note(self, joined: JoinedNetwork, pools: Sequence[AddressPool]) -> None:
+        """Write down that a joined network uses pools, and what they are by now."""
+        for pool in pools:
+            subnet = joined.subnet(pool.cidr.version)
+            if subnet:
+                self.store.put(
+                    replace(
+                        pool,
+                        joined_id=joined.id,
+                        network_id=joined.network_id,
+                        subnet_id=subnet.subnet_id,
+                        gateway=subnet.gateway,
+                    )
+                )
+
+    def _is_used(self, pool: AddressPool) -> bool:
+        joined = self.store.get(JoinedNetwork, pool.joined_id) if pool.joined_id else None
+        return joined is not None and joined.step is not Step.LEAVING
+
+    def _is_orphan(self, pool: AddressPool) -> bool:
+        """Say whether a pool's network goes by another id: one that was rebuilt knew only the beginning of it."""
+        return bool(pool.joined_id) and self.store.get(JoinedNetwork, pool.joined_id) is None
 
     def _recognise(self, pool_id: str) -> AddressPool | None:
         reference, _, cidr = pool_id.rpartition("@")
-        for joined in self.node.store.all(JoinedNetwork):
+        known = {(pool.joined_id, pool.cidr) for pool in self.store.all(AddressPool) if pool.id != pool_id}
+        for joined in self.store.all(JoinedNetwork):
             named = reference in (_ANY, joined.name, joined.network_id)
-            subnet = next((one for one in joined.subnets if str(one.cidr) == cidr and not one.pool_id), None)
-            if not named or subnet is None or joined.step is not Step.HELD:
+            subnet = next((one for one in joined.subnets if str(one.cidr) == cidr), None)
+            if not named or subnet is None or joined.step is not Step.HELD or (joined.id, subnet.cidr) in known:
                 continue
             pool = AddressPool(
                 id=pool_id,
@@ -140,10 +192,9 @@ class AddressPools:
                 network_id=joined.network_id,
                 subnet_id=subnet.subnet_id,
                 joined_id=joined.id,
+                part=subnet.part,
             )
-            subnets = tuple(replace(one, pool_id=pool_id) if one is subnet else one for one in joined.subnets)
-            self.node.store.put(replace(joined, subnets=subnets))
-            self.node.store.put(pool)
+            self.store.put(pool)
             return pool
         return None
 
@@ -159,8 +210,8 @@ class AddressPools:
 
     def _refuse_overlap(self, pool: AddressPool) -> None:
         """Ranges may overlap on different Neutron networks, if the user says that they are different."""
-        for other in self.node.store.all(AddressPool):
-            if not other.joined_id or not pool.cidr.overlaps(other.cidr):
+        for other in self.store.all(AddressPool):
+            if not self._is_used(other) or not pool.cidr.overlaps(other.cidr):
                 continue
             same_network = pool.network_id and pool.network_id == other.network_id
             if same_network or other.id == pool.id or not (str(pool.reference) or str(other.reference)):
@@ -171,50 +222,14 @@ class AddressPools:
                 )
 
 
-def pools_for(
-    store: LeaseStore, joined_id: str, ranges: Sequence[IPNetwork], reference: NetworkReference
-) -> list[AddressPool]:
-    """Find the pools that were requested for a network: requests carry no network id, only the range.
-
-    Raises InvalidInput.
-    """
-    found = []
-    for cidr in ranges:
-        pools = [
-            pool
-            for pool in store.all(AddressPool)
-            if pool.cidr == cidr
-            and pool.joined_id in ("", joined_id)
-            and (not str(reference) or pool.reference in (reference, NetworkReference()))
-        ]
-        if not pools:
-            raise InvalidInput(
-                f"no address pool {cidr} was requested of Fairlead"
-                + (f" for network {reference}" if str(reference) else ""),
-                remedy="give the same neutron.net.* option with -o and with --ipam-opt",
-            )
-        exact = [pool for pool in pools if pool.reference == reference]
-        found.append((exact or pools)[-1])
-    if not found:
-        raise InvalidInput("a network needs an IPv4 or IPv6 range", remedy="add --subnet CIDR")
-    return found
-
-
-def free_pools(store: LeaseStore, joined_id: str) -> None:
-    """Let go of the pools that a network used."""
-    for pool in store.all(AddressPool):
-        if pool.joined_id == joined_id:
-            store.put(replace(pool, joined_id=""))
+def range_of(pool: AddressPool) -> RangeSpec:
+    """Return what a pool asks for, as the core reads it."""
+    return RangeSpec(pool.cidr, pool.gateway, pool.part, pool.auxiliary)
 
 
 def plain_pool_id(cidr: IPNetwork) -> str:
     """Return the id of the pool of a range for which no network was named."""
     return f"{_ANY}@{cidr}"
-
-
-def first_address(cidr: IPNetwork) -> IPAddress:
-    """Return the first address that a host may have."""
-    return cidr.network_address + (0 if cidr.num_addresses == 1 else 1)
 
 
 def _refuse_part(part: IPNetwork, cidr: IPNetwork, subnet: Subnet | None) -> None:

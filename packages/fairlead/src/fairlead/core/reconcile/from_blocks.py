@@ -1,29 +1,25 @@
-"""A node's memory in mode `routed` made anew, where its file is lost, damaged or has never been.
+"""A memory of blocks made anew: from Neutron, and from the kernel.
 
-Neutron tells the blocks that this node holds and, in their descriptions, the engine's network that each one serves; the
-kernel tells which address is routed to which endpoint. What Docker has kept back (`--aux-address`) nobody else knows,
-nor flannel's leases: flanneld tells those again when it is restarted.
+Neutron tells the blocks that this node holds and, in their descriptions, the door's network that each one serves; the
+kernel tells which address is routed to which sandbox. Addresses that a door has excluded nobody else knows, nor leases
+that a door has announced: it tells those again when it is restarted.
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
-from fairlead.core.attachments.block_endpoints import mac_of
+from fairlead.core.blocks.addresses import mac_of
 from fairlead.core.blocks.blocks import Block
-from fairlead.core.blocks.networks import Networks
-from fairlead.core.networks.pools import first_address, plain_pool_id
+from fairlead.core.blocks.networks import BlockMembership
+from fairlead.core.networks.ranges import first_address
 from fairlead.model.network import Network, Port
 from fairlead.model.records import (
-    AddressPool,
-    Claim,
     JoinedNetwork,
     JoinedSubnet,
     Lease,
-    NetworkReference,
-    Origin,
+    ReservedAddress,
     Step,
 )
 from fairlead.model.tags import OWNED, DescribedBlock, described_block, is_routed
@@ -33,27 +29,14 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuild:
+class BlockRecollection:
     """Fills a store that may not tell the whole of its node."""
 
-    networks: Networks
+    networks: BlockMembership
     dataplane: Dataplane
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def ensure(self) -> None:
-        """Return when the store tells the whole of this node; at once where it does already.
-
-        Raises NotFound (the node's port), Unavailable, and whatever else keeps Neutron from telling.
-        """
-        store = self.networks.node.store
-        if store.get(Origin, Origin.ID):
-            return
-        async with self._lock:
-            if not store.get(Origin, Origin.ID):
-                await self._rebuild()
-                store.put(Origin())
-
-    async def _rebuild(self) -> None:
+    async def recollect(self) -> None:
+        """Ask Neutron and the kernel. Raises NotFound (the node's port), and as both do."""
         node = self.networks.node
         port, plugged = await node.port(), [one for one in await self.dataplane.plugged() if one.away]
         for network in await node.network_service.find_networks(tags=(OWNED,), own=True):
@@ -77,13 +60,11 @@ class Rebuild:
         here = [one for one in plugged if any(address in part for address in one.addresses for part in parts)]
         for one in here:
             for address in one.addresses:
-                node.store.put(Claim(str(address), joined_id, now, one.port_id, mac_of(one.addresses[0])))
+                node.store.put(ReservedAddress(str(address), joined_id, now, one.port_id, mac_of(one.addresses[0])))
         # Pairs are the last to come and the first to go: blocks without one were not held yet, or no longer.
         is_held = bool(here) or any(pair.cidr in parts for pair in port.address_pairs)
-        pools = {one.cidr: _pool(one, network) for one in sorted(described, key=lambda one: one.cidr.version)}
-        if is_held:
-            for pool in pools.values():
-                node.store.put(pool)
+        ranges = {one.cidr: one for one in sorted(described, key=lambda one: one.cidr.version)}
+        subnets = tuple(map(_subnet, ranges.values()))
         node.store.put(
             Lease(
                 id=joined_id,
@@ -92,7 +73,7 @@ class Rebuild:
                 since=now,
                 port_id=port.id,
                 own=True,
-                ranges=tuple(pools),
+                ranges=tuple(subnet.cidr for subnet in subnets),
                 joined_id=joined_id,
             )
         )
@@ -105,23 +86,15 @@ class Rebuild:
             mtu=(await node.routing.nic()).mtu,
             owned=True,
             internal=described[0].internal,
-            subnets=tuple(JoinedSubnet("", pool.id, pool.cidr, pool.gateway) for pool in pools.values()),
+            subnets=subnets,
         )
         node.store.put(joined)
         if is_held:
             # Before routes to peers that are in the kernel are compared with what is known of peers.
-            async with self.networks.locks[joined_id]:
+            async with self.networks.locks.hold(joined_id):
                 await self.networks.learn(joined)
-        log.warning("rebuilt this node's memory", network=network.name, blocks=len(blocks), endpoints=len(here))
+        log.warning("rebuilt this node's memory", network=network.name, blocks=len(blocks), attached=len(here))
 
 
-def _pool(block: DescribedBlock, network: Network) -> AddressPool:
-    return AddressPool(
-        id=plain_pool_id(block.cidr),
-        cidr=block.cidr,
-        reference=NetworkReference(),
-        gateway=block.gateway or first_address(block.cidr),
-        network_id=network.id,
-        joined_id=block.joined_id,
-        part=block.part,
-    )
+def _subnet(block: DescribedBlock) -> JoinedSubnet:
+    return JoinedSubnet("", block.cidr, block.gateway or first_address(block.cidr), part=block.part)

@@ -1,0 +1,1 @@
+"""Devices in containers' network namespaces."""
