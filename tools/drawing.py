@@ -1,4 +1,4 @@
-"""The house as a picture: boxes in layers, arrows between them, a frame for each distribution; SVG, the same each time."""
+"""The house as a picture: boxes in layers, arrows between them, a frame for each distribution. SVG, always the same."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +51,16 @@ _STYLE = f"""{_SHAPES}
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """Where something begins, how wide it may be, and in how many rooms it is."""
+
+    x: float
+    y: float
+    width: float
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """A room's place."""
 
@@ -89,24 +99,25 @@ def draw(house: House) -> str:
     """Return the picture."""
     plan = _Plan(house.imports)
     node, *others = house.distributions
-    height = _place(plan, node, _MARGIN, _MARGIN, _NODE, 0)
+    height = _place(plan, node, Spot(_MARGIN, _MARGIN, _NODE))
     x, y = _MARGIN + _NODE + _GUTTER, float(_MARGIN)
     for other in others:
-        y += _place(plan, other, x, y, WIDTH - _MARGIN - x, 0) + _ROW_GAP
+        y += _place(plan, other, Spot(x, y, WIDTH - _MARGIN - x)) + _ROW_GAP
     bottom = max(_MARGIN + height, y - _ROW_GAP) + 26
     _join_distributions(plan, house)
     return "\n".join(_svg(plan, bottom)) + "\n"
 
 
-def _place(plan: _Plan, room: Room, x: float, y: float, width: float, depth: int) -> float:
+def _place(plan: _Plan, room: Room, spot: Spot) -> float:
     """Plan a room with all inside of it; return its height."""
-    below = y + _head(room, width, depth)
-    if room.layers and depth < _DEEPEST:
-        below = _place_layers(plan, room, x + _PAD, below, width - 2 * _PAD, depth + 1) + _PAD
-        if depth == 0:
+    below = spot.y + _head(room, spot.width, spot.depth)
+    if room.layers and spot.depth < _DEEPEST:
+        inside = Spot(spot.x + _PAD, below, spot.width - 2 * _PAD, spot.depth + 1)
+        below = _place_layers(plan, room, inside) + _PAD
+        if spot.depth == 0:
             below += _PAD  # an arrow of another distribution's comes in from there
-    plan.boxes[room.name] = Box(room, x, y, width, below - y, depth)
-    return below - y
+    plan.boxes[room.name] = Box(room, spot.x, spot.y, spot.width, below - spot.y, spot.depth)
+    return below - spot.y
 
 
 def _head(room: Room, width: float, depth: int) -> float:
@@ -121,9 +132,9 @@ def _words(room: Room, width: float, depth: int) -> list[str]:
     return lines
 
 
-def _place_layers(plan: _Plan, parent: Room, x: float, y: float, width: float, depth: int) -> float:
+def _place_layers(plan: _Plan, parent: Room, spot: Spot) -> float:
     """Plan the layers of a room, one under another; return where they end."""
-    rows = parent.layers
+    rows, x, y, width = parent.layers, spot.x, spot.y, spot.width
     row_of = {room.name: number for number, row in enumerate(rows) for room in row}
     edges = without_detours(between(plan.imports, row_of))
     gap = _ROW_GAP if edges else _PAD
@@ -140,12 +151,14 @@ def _place_layers(plan: _Plan, parent: Room, x: float, y: float, width: float, d
         long = [room for room in row if ends.get(room.name, number) > number]
         short = [room for room in row if room not in long]
         for count, room in enumerate(long, 1):
-            reaching.append((room, x + left_lane + here - count * _SPAN_WIDTH - (count - 1) * _SIDE_GAP, y, ends[room.name]))
+            reaching.append(
+                (room, x + left_lane + here - count * _SPAN_WIDTH - (count - 1) * _SIDE_GAP, y, ends[room.name])
+            )
         here -= len(long) * (_SPAN_WIDTH + _SIDE_GAP)
-        y = _place_row(plan, short, x + left_lane, y, here, depth)
+        y = _place_row(plan, short, Spot(x + left_lane, y, here, spot.depth))
         for room, left, top, _ in [one for one in reaching if one[3] == number]:
             # It has to reach the row's end, and the row its end, whichever is lower.
-            y = max(y, top + _place(plan, room, left, top, _SPAN_WIDTH, depth))
+            y = max(y, top + _place(plan, room, Spot(left, top, _SPAN_WIDTH, spot.depth)))
             _stretch(plan, room.name, y)
         for room in short:
             _stretch(plan, room.name, y)
@@ -168,11 +181,11 @@ def _side(name: str, row: Sequence[Room]) -> str:
     return "left" if row[0].name == name and len(row) > 1 else "right"
 
 
-def _place_row(plan: _Plan, rooms: Sequence[Room], x: float, y: float, width: float, depth: int) -> float:
+def _place_row(plan: _Plan, rooms: Sequence[Room], spot: Spot) -> float:
     """Plan rooms side by side; return where the row ends."""
-    each = (width - _SIDE_GAP * (len(rooms) - 1)) / max(len(rooms), 1)
-    heights = [_place(plan, room, x + count * (each + _SIDE_GAP), y, each, depth) for count, room in enumerate(rooms)]
-    return y + max(heights)
+    each = (spot.width - _SIDE_GAP * (len(rooms) - 1)) / max(len(rooms), 1)
+    places = [Spot(spot.x + count * (each + _SIDE_GAP), spot.y, each, spot.depth) for count in range(len(rooms))]
+    return spot.y + max((_place(plan, room, place) for room, place in zip(rooms, places, strict=True)), default=0)
 
 
 def _stretch(plan: _Plan, name: str, bottom: float) -> None:
@@ -185,9 +198,12 @@ def _arrow(boxes: Mapping[str, Box], edge: Edge, lane: float | None) -> list[Poi
     first, last = boxes[edge[0]], boxes[edge[1]]
     if first.bottom > last.y and first.y < last.bottom:
         middle = (max(first.y, last.y) + min(first.bottom, last.bottom)) / 2
-        return [(first.right, middle), (last.x, middle)] if first.x < last.x else [(first.x, middle), (last.right, middle)]
+        return (
+            [(first.right, middle), (last.x, middle)] if first.x < last.x else [(first.x, middle), (last.right, middle)]
+        )
     if lane is not None:
-        start, under = first.nearest(lane), first.bottom + 10
+        start = first.nearest(lane)
+        under = first.bottom + (8 if lane > start else 16)  # those to the left under those to the right
         return [(start, first.bottom), (start, under), (lane, under), (lane, last.y - 10), (last.nearest(lane), last.y)]
     left, end = max(first.x, last.x), min(first.right, last.right)
     if end - left > _SIDE_GAP:
@@ -227,8 +243,8 @@ def _of(plan: _Plan, names: Iterable[str]) -> Iterator[Box]:
 
 
 def _svg(plan: _Plan, height: float) -> Iterator[str]:
-    size = f"{WIDTH} {height:.0f}"
-    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{WIDTH}" height="{height:.0f}" role="img">'
+    size = f'viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}"'
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     yield "<title>The rooms of Fairlead and what they import</title>"
     yield f"<style>\n{_STYLE}\n</style>"
     yield '<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'

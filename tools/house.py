@@ -1,7 +1,7 @@
 """What the house is made of, read out of the code: rooms in layers, and which room imports which.
 
-The layers are those of import-linter's contracts in pyproject.toml, the arrows are grimp's, the words are docstrings. The
-picture (tools/drawing.py) and docs/architecture.md are made of this, so that neither can say what the code does not.
+The layers are those of import-linter's contracts in pyproject.toml, the arrows are grimp's, the words are docstrings.
+Of this are made the picture (tools/drawing.py) and docs/architecture.md, so that neither says what the code does not.
 """
 
 import ast
@@ -60,7 +60,9 @@ class House:
 
 def read_house(root: Path = ROOT) -> House:
     """Read the house out of its code and its pyproject files."""
-    projects = {path.parent: tomllib.loads(path.read_text())["project"] for path in root.glob("packages/*/pyproject.toml")}
+    projects = {
+        path.parent: tomllib.loads(path.read_text())["project"] for path in root.glob("packages/*/pyproject.toml")
+    }
     packages = {folder / "src" / folder.name.replace("-", "_"): project for folder, project in sorted(projects.items())}
     contracts = _layers(root)
     distributions = tuple(
