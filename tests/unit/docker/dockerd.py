@@ -205,8 +205,8 @@ class Dockerd:
 
     async def network_rm(self, network: Network) -> None:
         """Run `docker network rm`, and let the keeper catch up."""
-        await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
         await self._release_pools(network)
+        await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
         await self.behind()
 
     async def _release_pools(self, network: Network) -> None:
