@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.vif import netlink
+from fairlead.adapters.kernel import netlink
 from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
 from fairlead.model.errors import DataplaneError
 from fairlead.model.network import IPAddress, IPNetwork

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.vif.ovs import OvsDataplane
-from fairlead.adapters.vif.routes import KernelRoutes
 from fairlead.agent.settings import Settings, with_mode
 from fairlead.core.nesting.own_port import find_own_port
 from fairlead.model.errors import NotFound, StoreError, SwitchUnavailable, UnsupportedRequest

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.vif.nic import NicDataplane
 from fairlead.adapters.vif.ovs import OvsDataplane
-from fairlead.adapters.vif.routes import KernelRoutes
 from fairlead.agent.auto import settle_mode
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.modes import make_mode

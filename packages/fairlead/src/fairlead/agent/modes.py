@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
 from fairlead.adapters.vif.ovs import OvsDataplane, Step
-from fairlead.adapters.vif.routes import KernelRoutes
 from fairlead.agent.settings import Settings
 from fairlead.core.nesting.address_pairs import PairNesting
 from fairlead.core.nesting.nesting import Nesting, OnChassis

@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from fairlead.adapters.vif import netlink, sandboxes
-from fairlead.adapters.vif.marks import alias, attachment_of_alias
-from fairlead.adapters.vif.netlink import Answer, Link, Message
+from fairlead.adapters.kernel import namespaces, netlink
+from fairlead.adapters.kernel.netlink import Answer, Link, Message
+from fairlead.adapters.marks import alias, attachment_of_alias
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError, FairleadError
 from fairlead.model.vif import Vif
@@ -60,7 +60,7 @@ class NicDataplane:
         kind: Kind,
         routing: Routing,
         *,
-        folder: Path = sandboxes.FOLDER,
+        folder: Path = namespaces.FOLDER,
         on_exchange: Callable[[int, float], None] = lambda _count, _seconds: None,
     ) -> None:
         self._kind = kind
@@ -172,7 +172,7 @@ class NicDataplane:
         if device is not None and device.alias == alias(attachment_id):
             _delete_link(device, self._exchange(netlink.delete_link(device.index))[0])
         else:
-            sandboxes.visit(self._folder, lambda: self._delete_marked(attachment_id))
+            namespaces.visit(self._folder, lambda: self._delete_marked(attachment_id))
 
     def _delete_marked(self, attachment_id: str) -> None:
         for link in self._all():
@@ -183,7 +183,7 @@ class NicDataplane:
         return _marks(self._all())
 
     def _away(self) -> set[str]:
-        found = sandboxes.visit(self._folder, lambda: _marks(self._all()))
+        found = namespaces.visit(self._folder, lambda: _marks(self._all()))
         return {attachment_id for marks in found.values() for attachment_id in marks}
 
     def _all(self) -> tuple[Link, ...]:

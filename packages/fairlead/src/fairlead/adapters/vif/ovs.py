@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fairlead.adapters.vif import hoststack, rows
-from fairlead.adapters.vif.batches import Batches
-from fairlead.adapters.vif.links import Fit, Found, Links
-from fairlead.adapters.vif.offload import disable_checksum_offload
-from fairlead.adapters.vif.ovsdb import Ovsdb
-from fairlead.adapters.vif.rows import InterfaceState, SwitchState
+from fairlead.adapters.kernel import hoststack
+from fairlead.adapters.kernel.batches import Batches
+from fairlead.adapters.kernel.links import Fit, Found, Links
+from fairlead.adapters.kernel.offload import disable_checksum_offload
+from fairlead.adapters.ovsdb import rows
+from fairlead.adapters.ovsdb.database import Ovsdb
+from fairlead.adapters.ovsdb.rows import InterfaceState, SwitchState
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError, FairleadError, WiringTimeout
 from fairlead.model.vif import Vif

@@ -11,8 +11,8 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final, TypeVar
 
-from fairlead.adapters.vif import netlink, netlink_routes
-from fairlead.adapters.vif.links import Fit, Links
+from fairlead.adapters.kernel import netlink, netlink_routes
+from fairlead.adapters.kernel.links import Fit, Links
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif

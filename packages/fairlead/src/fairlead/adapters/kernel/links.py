@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from fairlead.adapters.vif import netlink
-from fairlead.adapters.vif.marks import alias, attachment_of_device, host_device
-from fairlead.adapters.vif.netlink import Answer, Link, Message
+from fairlead.adapters.kernel import netlink
+from fairlead.adapters.kernel.netlink import Answer, Link, Message
+from fairlead.adapters.marks import alias, attachment_of_device, host_device
 from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif
 

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairlead.adapters.vif.events import OvsdbEvents, Report, Watch
-from fairlead.adapters.vif.rows import Change, InterfaceState, T
+from fairlead.adapters.ovsdb.events import OvsdbEvents, Report, Watch
+from fairlead.adapters.ovsdb.rows import Change, InterfaceState, T
 from fairlead.model.errors import DataplaneError, FairleadError, SwitchUnavailable
 
 if TYPE_CHECKING:
-    from fairlead.adapters.vif.replica import Call, Replica
+    from fairlead.adapters.ovsdb.replica import Call, Replica
 
 
 class Ovsdb:
@@ -94,7 +94,7 @@ class Ovsdb:
         """Do the work in the executor's thread; None where the connection is down just now."""
         from ovsdbapp.exceptions import OvsdbAppException  # noqa: PLC0415  # see replica's first lines
 
-        from fairlead.adapters.vif.replica import Disconnected, Expired, Replica  # noqa: PLC0415
+        from fairlead.adapters.ovsdb.replica import Disconnected, Expired, Replica  # noqa: PLC0415
 
         try:
             if self._replica is None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fairlead.adapters.vif.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
+from fairlead.adapters.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
 from fairlead.model.errors import DataplaneError, SwitchUnavailable
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from fairlead.adapters.vif.rows import InterfaceState
+from fairlead.adapters.ovsdb.rows import InterfaceState
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from ovsdbapp.backend.ovs_idl.command import BaseCommand
 from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
-from fairlead.adapters.vif.events import Configured, Connected, Report
-from fairlead.adapters.vif.messages import Parser
-from fairlead.adapters.vif.rows import Change, T, interface_state
-from fairlead.adapters.vif.schema import SCHEMA
+from fairlead.adapters.ovsdb.events import Configured, Connected, Report
+from fairlead.adapters.ovsdb.messages import Parser
+from fairlead.adapters.ovsdb.rows import Change, T, interface_state
+from fairlead.adapters.ovsdb.schema import SCHEMA
 
 _BACKOFF_MS = 1000  # the least that ovs allows; its default grows to 8 s, longer than a container's start may wait
 

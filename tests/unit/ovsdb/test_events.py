@@ -3,8 +3,8 @@ from uuid import UUID
 
 import pytest
 
-from fairlead.adapters.vif.events import Configured, Connected, OvsdbEvents
-from fairlead.adapters.vif.rows import InterfaceState
+from fairlead.adapters.ovsdb.events import Configured, Connected, OvsdbEvents
+from fairlead.adapters.ovsdb.rows import InterfaceState
 
 PLUGGED = InterfaceState(UUID(int=1), "flh1", {"iface-id": "p"})
 INSTALLED = InterfaceState(UUID(int=1), "flh1", {"iface-id": "p", "ovn-installed": "true"}, ofport=7)

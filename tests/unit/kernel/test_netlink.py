@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.adapters.vif import netlink
-from fairlead.adapters.vif.netlink import Link, Reply
+from fairlead.adapters.kernel import netlink
+from fairlead.adapters.kernel.netlink import Link, Reply
 from fairlead.model.errors import DataplaneError
 
 DEVICE = struct.pack("=BxHiII", 0, 0, 7, 1, 0)
