@@ -1,55 +1,60 @@
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
-from fairlead.adapters.ovsdb.events import Configured, Connected, OvsdbEvents
+from fairlead.adapters.ovsdb.events import Configured, Connected, Gone, OvsdbEvents
 from fairlead.adapters.ovsdb.rows import InterfaceState
 
-PLUGGED = InterfaceState(UUID(int=1), "flh1", {"iface-id": "p"})
-INSTALLED = InterfaceState(UUID(int=1), "flh1", {"iface-id": "p", "ovn-installed": "true"}, ofport=7)
+PLUGGED = InterfaceState(UUID(int=1), "flh1")
+INSTALLED = replace(PLUGGED, installed=True, ofport=7)
 
 
-async def test_a_plug_is_over_when_ovn_says_so_of_its_row() -> None:
+async def test_a_plug_is_over_when_ovn_says_so_of_the_row_that_has_the_name_now() -> None:
     news = OvsdbEvents()
-    with news.watch("flh1") as watch:
-        waiting = asyncio.create_task(watch.installed(PLUGGED))
-        for report in (
-            InterfaceState(UUID(int=2), "flh1", {"ovn-installed": "true"}),  # the row it replaced
-            InterfaceState(UUID(int=3), "flh2", {"ovn-installed": "true"}),
-            InterfaceState(UUID(int=1), "flh1", {"ovn-installed": "false"}, ofport=7),
-        ):
-            news.take(report)
-            await asyncio.sleep(0.01)
-            assert not waiting.done()
-        news.take(INSTALLED)
-        async with asyncio.timeout(1):
-            await waiting
-        assert watch.get(PLUGGED) == INSTALLED
+    news.take(InterfaceState(UUID(int=2), "flh1", installed=True))  # an earlier plug
+    for report in (PLUGGED, Gone(UUID(int=2), "flh1")):
+        news.take(report)
+    waiting = asyncio.create_task(news.installed("flh1"))
+    for report in (InterfaceState(UUID(int=3), "flh2", installed=True), replace(PLUGGED, ofport=7)):
+        news.take(report)
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    news.take(INSTALLED)
+    async with asyncio.timeout(1):
+        await waiting
+    assert news.interface("flh1") == INSTALLED
 
 
 async def test_news_that_comes_before_anybody_waits_is_not_lost() -> None:
     news = OvsdbEvents()
-    with news.watch("flh1") as watch:
-        news.take(INSTALLED)
-        async with asyncio.timeout(1):
-            await watch.installed(PLUGGED)
-        assert watch.get(PLUGGED) == INSTALLED
-
-
-async def test_a_plug_that_was_installed_already_needs_no_news() -> None:
-    with OvsdbEvents().watch("flh1") as watch:
-        async with asyncio.timeout(1):
-            await watch.installed(INSTALLED)
-        assert watch.get(INSTALLED).installed
-
-
-async def test_nothing_is_kept_of_interfaces_that_nobody_watches() -> None:
-    news = OvsdbEvents()
-    with news.watch("flh1"):
-        pass
     news.take(INSTALLED)
-    assert news._watches == {}
+    async with asyncio.timeout(1):
+        await news.installed("flh1")
+
+
+async def test_all_who_wait_for_one_interface_are_told_and_then_forgotten() -> None:
+    news = OvsdbEvents()
+    waiting = [asyncio.create_task(news.installed("flh1")) for _ in range(2)]
+    await asyncio.sleep(0)
+    news.take(INSTALLED)
+    async with asyncio.timeout(1):
+        await asyncio.gather(*waiting)
+    assert news._waiting == {}
+
+
+async def test_of_an_interface_that_went_nothing_is_kept_but_a_new_one_of_its_name_is() -> None:
+    news = OvsdbEvents()
+    news.take(INSTALLED)
+    news.take(Gone(INSTALLED.row, "flh1"))
+    assert news.interface("flh1") is None
+    news.take(Gone(UUID(int=9), "eth0"))
+    again = InterfaceState(UUID(int=2), "flh1")
+    news.take(INSTALLED)
+    news.take(again)
+    news.take(Gone(INSTALLED.row, "flh1"))
+    assert news.interface("flh1") == again
 
 
 async def test_a_configuration_is_awaited_by_its_number() -> None:

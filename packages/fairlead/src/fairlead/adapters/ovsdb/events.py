@@ -1,8 +1,6 @@
 """What the replica's thread reports, kept for the coroutines that wait for it."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,40 +19,30 @@ class Configured:
     number: int
 
 
-Report = Connected | Configured | InterfaceState
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An Interface row is no longer there, or no longer Fairlead's."""
+
+    row: UUID
+    name: str
 
 
-class Watch:
-    """What is learnt of the Interfaces of one name, row by row: a name may be plugged anew, a row never."""
-
-    def __init__(self) -> None:
-        self._states: dict[UUID, InterfaceState] = {}
-        self._changed = asyncio.Event()
-
-    def put(self, state: InterfaceState) -> None:
-        """Take note of a row's newest state."""
-        self._states[state.row] = state
-        self._changed.set()
-
-    def get(self, plugged: InterfaceState) -> InterfaceState:
-        """Return the newest state of the row that a plug resulted in."""
-        return self._states.get(plugged.row, plugged)
-
-    async def installed(self, plugged: InterfaceState) -> None:
-        """Return when ovn-controller has put that row's flows in place."""
-        while not self.get(plugged).installed:
-            self._changed.clear()
-            await self._changed.wait()
+Report = Connected | Configured | InterfaceState | Gone
 
 
 class OvsdbEvents:
-    """The newest of the reports. All of it is used in the event loop's thread."""
+    """The newest of the reports. All of it is used in the event loop's thread.
+
+    A plug's own report is here before the plug returns: the database tells of a change before it says that the change
+    is made (ovsdb-server(7)), and the reports of the replica's thread and its answers come by the same queue.
+    """
 
     def __init__(self) -> None:
         self._connected = asyncio.Event()
         self._configuration = 0
         self._reconfigured = asyncio.Event()
-        self._watches: dict[str, Watch] = {}
+        self._interfaces: dict[str, InterfaceState] = {}
+        self._waiting: dict[str, set[asyncio.Event]] = {}
 
     def take(self, report: Report) -> None:
         """Take note of a report and wake those who wait for it."""
@@ -64,8 +52,15 @@ class OvsdbEvents:
             case Configured(number):
                 self._configuration = number
                 self._reconfigured.set()
-            case InterfaceState(name=name) if name in self._watches:
-                self._watches[name].put(report)
+            case InterfaceState(name=name):
+                self._interfaces[name] = report
+                for news in self._waiting.get(name, ()):
+                    news.set()
+            case Gone(row, name):
+                # A name may be plugged anew in the transaction that its old row goes in, and be told of first.
+                known = self._interfaces.get(name)
+                if known is not None and known.row == row:
+                    del self._interfaces[name]
 
     def expect_connection(self) -> asyncio.Event:
         """Return what will be set when the replica next comes into step."""
@@ -78,11 +73,19 @@ class OvsdbEvents:
             self._reconfigured.clear()
             await self._reconfigured.wait()
 
-    @contextmanager
-    def watch(self, interface: str) -> Iterator[Watch]:
-        """Watch the Interfaces of a name; begin before the change whose effect is awaited."""
-        watch = self._watches[interface] = Watch()
+    def interface(self, name: str) -> InterfaceState | None:
+        """Return the newest state of Fairlead's Interface of that name; None where there is none."""
+        return self._interfaces.get(name)
+
+    async def installed(self, name: str) -> None:
+        """Return when ovn-controller has put the flows in place of the Interface that has the name."""
+        news = asyncio.Event()
+        self._waiting.setdefault(name, set()).add(news)
         try:
-            yield watch
+            while not ((state := self._interfaces.get(name)) and state.installed):
+                news.clear()
+                await news.wait()
         finally:
-            del self._watches[interface]
+            self._waiting[name].discard(news)
+            if not self._waiting[name]:
+                del self._waiting[name]
