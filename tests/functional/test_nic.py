@@ -95,7 +95,7 @@ def dockerd(tmp_path: Path, node: None) -> Iterator[Dockerd]:
 
 @pytest.fixture
 def dataplane(kind: Kind, dockerd: Dockerd) -> NicDataplane:
-    return NicDataplane(kind, OneNic(), NothingToWaitFor(), folder=dockerd.folder)
+    return NicDataplane(kind, OneNic(), NothingToWaitFor(), folders=[dockerd.folder])
 
 
 def attachment(number: int = 1, *, kind: Kind, mtu: int = 1400) -> Vif:

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import platform
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 from fairlead.adapters.kernel import namespaces, netlink
 from fairlead.adapters.kernel.netlink import Answer, Link, Message
 from fairlead.adapters.kernel.threads import to_its_end
-from fairlead.adapters.marks import alias, attachment_of_alias
+from fairlead.adapters.marks import alias, attachment_of_alias, sandbox_device
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError, FairleadError
 from fairlead.model.vif import Vif
@@ -52,7 +52,7 @@ IPVLAN: Final = Kind("ipvlan", own_mac=False, data=lambda _: netlink.ipvlan_sett
 class NicDataplane:
     """The Dataplane of a node whose NIC is a Neutron port, in the host's own network namespace, as root.
 
-    routing: tells the NIC. wired: whose word it is that a device's port is wired. folder: where dockerd keeps its
+    routing: tells the NIC. wired: whose word it is that a device's port is wired. folders: where runtimes keep their
     sandboxes. on_exchange(messages, seconds) is told after each exchange with the kernel. An apply costs two exchanges
     beside finding the NIC, a remove two, and one more for each sandbox where the device is not in the host's namespace.
     """
@@ -63,12 +63,12 @@ class NicDataplane:
         routing: Routing,
         wired: Wired,
         *,
-        folder: Path = namespaces.FOLDER,
+        folders: Sequence[Path] = namespaces.FOLDERS,
         on_exchange: Callable[[int, float], None] = lambda _count, _seconds: None,
     ) -> None:
         self._kind = kind
         self._routing = routing
-        self._folder = folder
+        self._folders = folders
         self._wired = wired
         self._on_exchange = on_exchange
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="fairlead-netlink")
@@ -175,12 +175,12 @@ class NicDataplane:
         )
 
     def _delete(self, attachment_id: str) -> None:
-        name = Vif(attachment_id, port_id="", mac="", mtu=0).sandbox_device
+        name = sandbox_device(attachment_id)
         device = self._find(name)
         if device is not None and device.alias == alias(attachment_id):
             _delete_link(device, self._exchange(netlink.delete_link(device.index))[0])
         else:
-            namespaces.visit(self._folder, lambda: self._delete_marked(attachment_id))
+            namespaces.visit(self._folders, lambda: self._delete_marked(attachment_id))
 
     def _delete_marked(self, attachment_id: str) -> None:
         for link in self._all():
@@ -191,7 +191,7 @@ class NicDataplane:
         return _marks(self._all())
 
     def _away(self) -> set[str]:
-        found = namespaces.visit(self._folder, lambda: _marks(self._all()))
+        found = namespaces.visit(self._folders, lambda: _marks(self._all()))
         return {attachment_id for marks in found.values() for attachment_id in marks}
 
     def _all(self) -> tuple[Link, ...]:
