@@ -32,14 +32,13 @@ class Here:
 
 @dataclass
 class Rig:
-    """A device that waits for a sandbox. world: where WORLD answers. marked: the device carries the mark already."""
+    """A device that waits for a sandbox. world: where WORLD answers, and NOBODY does not."""
 
     vif: Vif
     config: SandboxConfig
     world: Sandbox | Here
     wire: Callable[[], Awaitable[None]]
     remove: Callable[[], Awaitable[None]]
-    marked: bool = False
 
 
 def on_a_link(vif: Vif, mtu: int, own_mac: bool = True) -> SandboxConfig:
@@ -126,5 +125,4 @@ async def nic_rig(kind: Kind, sandbox: SandboxMaker, folder: Path, mtu: int) -> 
         gateway,
         lambda: dataplane.apply(vif),
         lambda: dataplane.remove(vif.id),
-        marked=True,
     )

@@ -142,6 +142,20 @@ async def test_a_device_that_has_its_mark_already_costs_one_less(
     assert place.exchanges == [2, 2, 1, 1, 4]
 
 
+async def test_a_device_that_was_made_anew_while_the_sandbox_had_it_goes(
+    place: Place, sandbox: SandboxMaker, tmp_path: Path
+) -> None:
+    rig = await nic_rig(STAND_IN, sandbox, tmp_path, MTU)
+    await rig.wire()
+    await place.configure(rig)
+    before = place.show()
+    await rig.wire()
+    assert rig.config.device in links()
+    await place.configure(rig)
+    assert fairlead_links() == set()
+    assert place.show() == before
+
+
 async def test_what_is_made_is_marked_as_fairleads(rig: Rig, place: Place) -> None:
     await place.configure(rig)
     link = place.inside.run("ip", "-d", "-o", "link", "show", "eth0")

@@ -22,7 +22,7 @@ from fairlead.adapters.marks import alias
 from fairlead.adapters.sandbox import plan
 from fairlead.adapters.sandbox.differences import differences
 from fairlead.adapters.sandbox.plan import Change, LinkChange
-from fairlead.adapters.sandbox.seen import Ask, Waiting, look_before, look_in_sandbox, look_on_host
+from fairlead.adapters.sandbox.seen import Ask, Waiting, carries_mark, look_before, look_in_sandbox, look_on_host
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import Conflict, DataplaneError, NotFound
 from fairlead.model.sandbox import SandboxConfig
@@ -111,8 +111,7 @@ class _Place:
 
 def _configure(place: _Place, name: str, config: SandboxConfig) -> None:
     waiting = look_on_host(place.host, config.device)
-    if waiting is not None:
-        _bring_in(place, waiting, name, config)
+    if waiting is not None and _bring_in(place, waiting, name, config):
         return
     for _ in range(_ROUNDS):
         if not _mend(place.sandbox, name, config):
@@ -120,9 +119,17 @@ def _configure(place: _Place, name: str, config: SandboxConfig) -> None:
     raise DataplaneError(f"{name} does not stay as it is set", remedy="does something else in the sandbox change it?")
 
 
-def _bring_in(place: _Place, waiting: Waiting, name: str, config: SandboxConfig) -> None:
-    """Move a device that waits on the host, and finish it; nothing of it is in the sandbox yet."""
+def _bring_in(place: _Place, waiting: Waiting, name: str, config: SandboxConfig) -> bool:
+    """Move a device that waits on the host, and finish it; say whether that is all.
+
+    It is not where the sandbox has the attachment's device already: over a NIC a data plane makes another one, if it is
+    asked again after the first has been moved. That one goes.
+    """
     named, routes = look_before(place.sandbox, name)
+    if named is not None and not waiting.mark and carries_mark(named, config.device):
+        (answer,) = place.host([netlink.delete_link(waiting.link.index)])
+        _check_link(answer, waiting.link.name)
+        return False
     if named is not None:
         raise _name_in_use(name)
     _refuse(place.sandbox, plan.others_routes(routes, config))
@@ -136,6 +143,7 @@ def _bring_in(place: _Place, waiting: Waiting, name: str, config: SandboxConfig)
         raise DataplaneError(f"{name} is gone: {moved.reason}")
     _let_ipv6(name, config)
     _carry_out(place.sandbox, name, plan.additions((), (), moved.links[0].index, config))
+    return True
 
 
 def _mend(sandbox: Ask, name: str, config: SandboxConfig) -> bool:

@@ -49,7 +49,7 @@ def look_on_host(ask: Ask, device: str) -> Waiting | None:
     if waiting.error == errno.ENODEV:
         return None
     link = _the_link(waiting, device)
-    if _carries_mark(link, device):
+    if carries_mark(link, device):
         return Waiting(link)
     for end in host_end.links:
         attachment_id = attachment_of_device(end.name, end.alias)
@@ -77,7 +77,7 @@ def look_in_sandbox(ask: Ask, name: str, device: str) -> Seen:
     One more is needed where the name is not the device's. Raises DataplaneError.
     """
     named, routes = look_before(ask, name)
-    found = named if named and _carries_mark(named, device) else _look_by_mark(ask, device)
+    found = named if named and carries_mark(named, device) else _look_by_mark(ask, device)
     if found is None:
         return Seen(None, named, routes=routes)
     (dump,) = ask([netlink_routes.dump_addresses()])
@@ -87,10 +87,11 @@ def look_in_sandbox(ask: Ask, name: str, device: str) -> Seen:
 
 def _look_by_mark(ask: Ask, device: str) -> Link | None:
     (answer,) = ask([netlink.dump_links()])
-    return next((link for link in answer.links if _carries_mark(link, device)), None)
+    return next((link for link in answer.links if carries_mark(link, device)), None)
 
 
-def _carries_mark(link: Link, device: str) -> bool:
+def carries_mark(link: Link, device: str) -> bool:
+    """Say whether a device, whatever it is called now, is the one that has this name while it waits on the host."""
     attachment_id = attachment_of_alias(link.alias)
     return bool(attachment_id) and sandbox_device(attachment_id) == device
 
