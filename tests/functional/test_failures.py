@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fairlead.adapters.vif.ovs import OvsDataplane
+from fairlead.adapters.vif.switched import with_ovn
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
 from tests.functional.conftest import TIMEOUT_S, WIRING_S, Host, SandboxMaker, attachment
 from tests.functional.namespaces import fairlead_links, links, run
@@ -91,7 +91,7 @@ async def test_a_container_in_use_is_plugged_again(host: Host, sandbox: SandboxM
 
 
 async def test_there_is_no_bridge(switch: Switch) -> None:
-    dataplane = OvsDataplane(bridge="br-none", ovsdb=switch.remote)
+    dataplane = with_ovn(bridge="br-none", ovsdb=switch.remote)
     for call in (dataplane.view(), dataplane.apply(attachment())):
         with pytest.raises(SwitchUnavailable, match=r"no bridge br-none.*ovn-controller"):
             await call

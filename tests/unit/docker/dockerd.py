@@ -48,9 +48,9 @@ class PlugBoard:
         self._check()
         return HostView(self.host, "br-int", "netdev", ovn_controller=True)
 
-    async def apply(self, attachment: Vif) -> None:
+    async def apply(self, vif: Vif) -> None:
         self._check()
-        self.attachments[attachment.id] = attachment
+        self.attachments[vif.id] = vif
 
     async def remove(self, attachment_id: str) -> None:
         self._check()
