@@ -170,7 +170,7 @@ class Docker:
         }
 
 
-def eventually(condition: Any, *, seconds: float = 15.0) -> bool:
+def eventually(condition: Any, *, seconds: float = 60.0) -> bool:
     """Say whether something comes true within a limit."""
     deadline = time.monotonic() + seconds
     while not condition():
