@@ -7,8 +7,8 @@ SHELL := bash
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
-# Labs beside each other in `make test`, two for each worker: most tests wait more than they compute.
-WORKERS ?= 3
+# Tests beside each other in `make test`, each worker with labs of its own: most wait more than they compute.
+WORKERS ?= 2
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
