@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fairlead.model.errors import LabError
+from fairlead_lab import Lab, LabSpec
 from tests.side_by_side import lab_name
 
 pytestmark = pytest.mark.root
