@@ -7,6 +7,8 @@ SHELL := bash
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
+# Tests beside each other in `make test`, each worker with labs of its own: most wait more than they compute.
+WORKERS ?= 2
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ check: setup ## style, types, layers and the fast tests; no root needed
 test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
-	@$(PYTEST) -v --durations=20 -m "root or real or wheels"
+	@$(PYTEST) -v --durations=20 -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "root or real or wheels"
 
 coverage: setup ## which branches the fast tests reach, by room; what they don't is listed in build/coverage
 	@packaging/coverage fast

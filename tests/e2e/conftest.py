@@ -12,9 +12,10 @@ import yaml
 from fairlead_lab import Lab, LabSpec
 from tests.e2e.docker import Docker
 from tests.e2e.instance import Instance
+from tests.side_by_side import lab_name
 
 CLOUDS = "/etc/openstack/clouds.yaml"
-INSTANCES = LabSpec("e2e-instances", hosts=2, agent=False, instances=3, instance_subnets=2)
+INSTANCES = LabSpec(lab_name("e2e-instances"), hosts=2, agent=False, instances=3, instance_subnets=2)
 """i1 (on h1) and i3 (on h2) share a subnet, i2 (on h2) is on the other."""
 
 

@@ -158,7 +158,12 @@ class Docker:
         if self.containers:
             self("rm", "-f", *self.containers, check=False)
         for name in self.networks:
-            self("network", "rm", name, check=False)
+            # Docker may take a moment to forget a container's endpoint; what stays would fail each test after this one.
+            eventually(lambda name=name: self._forgot(name), seconds=30)
+
+    def _forgot(self, network: str) -> bool:
+        removed = self("network", "rm", network, check=False)
+        return bool(removed) or not self("network", "ls", "-q", "--filter", f"name=^{network}$")
 
     def left(self) -> dict[str, list[str]]:
         """Say what of Fairlead's is on the host: devices, switch ports."""
@@ -170,7 +175,7 @@ class Docker:
         }
 
 
-def eventually(condition: Any, *, seconds: float = 15.0) -> bool:
+def eventually(condition: Any, *, seconds: float = 60.0) -> bool:
     """Say whether something comes true within a limit."""
     deadline = time.monotonic() + seconds
     while not condition():

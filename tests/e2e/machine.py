@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fairlead_lab.paths import CACHE_ROOT, existing_labs
+from tests.side_by_side import worker
 
 # Folders a lab might leave something in. Of the second kind only the first level is looked at.
 _DEEP = ("/run", "/etc", "/var/lib/fairlead")
@@ -32,10 +33,13 @@ class Machine:
         return {kind: names for kind, names in found.items() if names}
 
 
+KINDS = frozenset(field.name for field in fields(Machine))
+
+
 def look(of: str) -> Machine:
     """Look at the machine. `of` is the lab whose traces are wanted; those of other labs are ignored."""
     others = frozenset(existing_labs()) - {of}
-    pids = [pid for pid in _pids() if not _in_lab(pid, others) and not _somebodys(pid)]
+    pids = [pid for pid in _pids() if not _in_lab(pid, others) and not _somebodys(pid) and not _other_workers(pid)]
     return Machine(
         processes=frozenset(filter(None, map(_process, pids))),
         namespaces=frozenset(name for pid in pids for name in _namespaces(pid)),
@@ -44,16 +48,19 @@ def look(of: str) -> Machine:
             folder
             for folder, _, _ in os.walk("/sys/fs/cgroup")
             if not any(f"/fairlead/{name}/" in f"{folder}/" for name in others)
+            and not (others and folder.endswith("/fairlead"))
         ),
         links=frozenset(link.name for link in Path("/sys/class/net").iterdir()),
         files=frozenset(_files(others)),
     )
 
 
-def left_behind(before: Machine, of: str, patience: float = 10.0) -> dict[str, list[str]]:
-    """What a lab left. Others work on this machine too: only what stays for `patience` seconds counts."""
+def left_behind(
+    before: Machine, of: str, patience: float = 10.0, kinds: frozenset[str] = KINDS
+) -> dict[str, list[str]]:
+    """What a lab left, of these kinds. As others work here too, only what stays for `patience` seconds counts."""
     limit = time.monotonic() + patience
-    ever = look(of).more_than(before)
+    ever = {kind: names for kind, names in look(of).more_than(before).items() if kind in kinds}
     while ever and time.monotonic() < limit:
         time.sleep(0.5)
         now = look(of).more_than(before)
@@ -97,6 +104,26 @@ def _somebodys(pid: int) -> bool:
     return bool(ours := _namespaces(os.getpid())) and _namespaces(session) == ours
 
 
+def _other_workers(pid: int) -> bool:
+    """Whether a process is another worker of this run's, or descends from one (`tests.side_by_side`).
+
+    What a lab leaves behind does not: its daemons are children of process 1.
+    """
+    if not worker():
+        return False
+    while (parent := _parent(pid)) not in (0, 1, os.getppid()):
+        pid = parent
+    return parent == os.getppid() and pid != os.getpid()
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process; 0 for one that is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def _namespaces(pid: int) -> list[str]:
     found = []
     for kind in _NAMESPACES:
@@ -109,6 +136,7 @@ def _namespaces(pid: int) -> list[str]:
 
 def _files(others: frozenset[str]) -> list[str]:
     ignored = {f"{root}/lab/{name}" for root in ("/run/fairlead", "/var/lib/fairlead") for name in others}
+    ignored.add("/run/xtables.lock")  # which iptables makes once, for whoever needs it first
     shared = {"/run/fairlead", "/run/fairlead/lab", "/var/lib/fairlead", "/var/lib/fairlead/lab", str(CACHE_ROOT)}
     if others:
         ignored |= shared

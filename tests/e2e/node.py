@@ -62,7 +62,7 @@ def node(lab: Lab, network: Any, *, host: str, name: str, mode: str) -> Iterator
         if mode == "trunk":
             trunk = network.create_trunk(port_id=port.id)
             undo.callback(network.delete_trunk, trunk)
-        machine = undo.enter_context(virtual_machine(lab, host=host, port=port.id, name=name, memory=1024))
+        machine = undo.enter_context(virtual_machine(lab, host=host, port=port.id, name=name, docker=True))
         machine.write("/etc/fairlead/fairlead.toml", SETTINGS.format(mode=mode))
         log = lab.paths.log / f"{name}-agent.log"
         agent = machine.start([sys.executable, "-m", "fairlead", "agent"], log=log)

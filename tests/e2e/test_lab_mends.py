@@ -7,14 +7,17 @@ import pytest
 
 from fairlead.model.errors import LabError
 from fairlead_lab import Lab, LabSpec
+from tests.side_by_side import lab_name
 
 pytestmark = pytest.mark.root
+
+NAME = lab_name("mended")
 
 
 @pytest.fixture(scope="module")
 def mended() -> Iterator[Lab]:
     """A lab of one host, for this module alone to break."""
-    lab = Lab(LabSpec("mended", hosts=1, agent=False))
+    lab = Lab(LabSpec(NAME, hosts=1, agent=False))
     try:
         lab.up()
         yield lab
@@ -75,5 +78,5 @@ def test_an_unknown_component_is_told_the_known_ones(mended: Lab) -> None:
 
 
 def test_a_lab_keeps_the_options_it_was_made_with(mended: Lab) -> None:
-    with pytest.raises(LabError, match="'mended' is there with 1 hosts, role member, no agents"):
-        Lab(LabSpec("mended", hosts=3)).up()
+    with pytest.raises(LabError, match=f"{NAME!r} is there with 1 hosts, role member, no agents"):
+        Lab(LabSpec(NAME, hosts=3)).up()

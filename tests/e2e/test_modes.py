@@ -48,7 +48,8 @@ def shared(instance_lab: Lab, instance_demo: Any) -> Iterator[Node]:
         yield one
 
 
-FUNCTIONAL = Path(__file__).parents[1] / "functional" / "test_nic.py"
+FUNCTIONAL = Path(__file__).parents[1] / "functional"
+OVER_A_NIC = (f"{FUNCTIONAL}/test_nic.py", f"{FUNCTIONAL}/test_sandbox.py::test_a_device_over_a_nic_is_finished")
 DUAL = ("--ipv6", "--subnet", "fd00:51::/64")
 
 
@@ -117,7 +118,7 @@ def test_a_container_starts_again_and_in_the_end_nothing_is_left(trunks: tuple[N
 
 
 def test_the_functional_tests_of_devices_pass_on_a_kernel_that_has_them(nodes: tuple[Node, Node]) -> None:
-    suite = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(FUNCTIONAL)]
+    suite = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *OVER_A_NIC]
     done = nodes[0].machine.run(suite, check=False, timeout=300)
     assert done.returncode == 0, done.stdout
     assert "this kernel has no" not in done.stdout

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.side_by_side import lab_name
+
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
-NAME = "readme"
+NAME = lab_name("readme")
 
 
 def commands() -> list[list[str]]:

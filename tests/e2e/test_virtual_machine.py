@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -132,6 +133,15 @@ def test_it_runs_debians_cloud_kernel_and_its_only_nic_is_its_port(machines: Mac
     assert (nics["eth0"]["address"], nics["eth0"]["mtu"]) == (port.mac_address, 1442)
     assert port.is_port_security_enabled
     assert eventually(lambda: instance_demo.get_port(port.id).status == "ACTIVE")
+
+
+def test_two_that_go_on_from_one_snapshot_differ_and_know_the_time(machines: Machines) -> None:
+    both = machines.one, machines.elsewhere.machine
+    one, two = (each.run(["od", "-An", "-x", "-N", "16", "/dev/urandom"]).stdout for each in both)
+    assert one != two
+    assert [each.run(["hostname"]).stdout for each in both] == ["one\n", "two\n"]
+    for each in both:
+        assert abs(float(each.run(["date", "+%s"]).stdout) - time.time()) < 60
 
 
 def test_it_reaches_the_cloud_and_instances(machines: Machines, instances: dict[str, Instance]) -> None:

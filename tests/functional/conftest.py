@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from fairlead.adapters.vif.ovs import OvsDataplane, Step
+from fairlead.adapters.vif.switched import with_ovn
 from fairlead.model.vif import Vif
 from tests.functional.controller import Controller
 from tests.functional.namespaces import Sandbox, fairlead_links, new_namespace
@@ -80,7 +81,7 @@ async def controller(switch: Switch) -> AsyncIterator[Controller]:
 @pytest_asyncio.fixture
 async def host(switch: Switch, controller: Controller) -> AsyncIterator[Host]:
     steps: list[Step] = []
-    dataplane = OvsDataplane(
+    dataplane = with_ovn(
         bridge=BRIDGE, ovsdb=switch.remote, timeout=TIMEOUT_S, wiring_timeout=WIRING_S, on_step=steps.append
     )
     yield Host(switch, controller, dataplane, steps)

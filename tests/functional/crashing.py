@@ -9,8 +9,9 @@ import json
 import os
 import sys
 
-from fairlead.adapters.vif.ovs import OvsDataplane, Step
-from fairlead.model.vif import Vif
+from fairlead.adapters.vif.ovs import Step
+from fairlead.adapters.vif.switched import with_ovn
+from fairlead.model.vif import Vif, VifDetails
 
 CRASHED = 99
 
@@ -25,11 +26,13 @@ async def main(call: str, steps: int, remote: str, bridge: str, attachment: Vif)
         if done == steps:
             os._exit(CRASHED)
 
-    dataplane = OvsDataplane(bridge=bridge, ovsdb=remote, on_step=crash_in_time)
+    dataplane = with_ovn(bridge=bridge, ovsdb=remote, on_step=crash_in_time)
     await (dataplane.apply(attachment) if call == "apply" else dataplane.remove(attachment.id))
     await dataplane.close()
 
 
 if __name__ == "__main__":
     _, call, steps, remote, bridge, fields = sys.argv
-    asyncio.run(main(call, int(steps), remote, bridge, Vif(**json.loads(fields))))
+    read = json.loads(fields)
+    vif = Vif(**{**read, "vif_details": VifDetails(**read["vif_details"])})
+    asyncio.run(main(call, int(steps), remote, bridge, vif))

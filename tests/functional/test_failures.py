@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fairlead.adapters.vif.ovs import OvsDataplane
+from fairlead.adapters.vif.switched import with_ovn
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
 from tests.functional.conftest import TIMEOUT_S, WIRING_S, Host, SandboxMaker, attachment
 from tests.functional.namespaces import fairlead_links, links, run
@@ -13,13 +13,15 @@ from tests.functional.switch import BRIDGE, Switch, until
 
 pytestmark = pytest.mark.root
 
+SLACK_S = 5.0  # what a busy machine may add; without its limit a call would wait for ever
+
 
 async def test_ovn_never_wires_the_port(host: Host) -> None:
     host.controller.awake = False
     started = time.monotonic()
     with pytest.raises(WiringTimeout) as told:
         await host.dataplane.apply(attachment())
-    assert WIRING_S <= time.monotonic() - started < WIRING_S + 0.5
+    assert WIRING_S <= time.monotonic() - started < WIRING_S + SLACK_S
     assert host.left_over() == set()
     for word in (attachment().port_id, f"within {WIRING_S:g} s", "ovn-controller", "southbound"):
         assert word in str(told.value)
@@ -91,7 +93,7 @@ async def test_a_container_in_use_is_plugged_again(host: Host, sandbox: SandboxM
 
 
 async def test_there_is_no_bridge(switch: Switch) -> None:
-    dataplane = OvsDataplane(bridge="br-none", ovsdb=switch.remote)
+    dataplane = with_ovn(bridge="br-none", ovsdb=switch.remote)
     for call in (dataplane.view(), dataplane.apply(attachment())):
         with pytest.raises(SwitchUnavailable, match=r"no bridge br-none.*ovn-controller"):
             await call
@@ -107,7 +109,7 @@ async def test_the_database_is_down_when_the_agent_starts(host: Host) -> None:
             await call
         for word in (host.switch.remote, "systemctl start openvswitch-switch"):
             assert word in str(told.value)
-    assert time.monotonic() - started < 2 * TIMEOUT_S + 0.5
+    assert time.monotonic() - started < 2 * TIMEOUT_S + SLACK_S
     assert fairlead_links() == set()
     host.switch.start_database()
     await host.dataplane.apply(attachment())
@@ -165,7 +167,7 @@ async def test_the_database_is_stuck(host: Host) -> None:
         started = time.monotonic()
         with pytest.raises(SwitchUnavailable, match="does not answer"):
             await host.dataplane.apply(attachment())
-        assert time.monotonic() - started < 2 * TIMEOUT_S + 0.5
+        assert time.monotonic() - started < 2 * TIMEOUT_S + SLACK_S
     await host.dataplane.sweep(set())
     assert host.left_over() == set()
     await host.dataplane.apply(attachment())

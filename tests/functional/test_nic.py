@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.vif import netlink
+from fairlead.adapters.kernel import netlink
 from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
+from fairlead.adapters.wired.nothing import NothingToWaitFor
 from fairlead.model.errors import DataplaneError
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.vif import Vif
@@ -52,7 +53,7 @@ def node() -> Iterator[None]:
 async def kind(request: pytest.FixtureRequest, node: None) -> Kind:
     kind = KINDS[request.param]
     try:
-        await NicDataplane(kind, OneNic()).check()
+        await NicDataplane(kind, OneNic(), NothingToWaitFor()).check()
     except DataplaneError as error:
         pytest.skip(str(error))
     return kind
@@ -94,7 +95,7 @@ def dockerd(tmp_path: Path, node: None) -> Iterator[Dockerd]:
 
 @pytest.fixture
 def dataplane(kind: Kind, dockerd: Dockerd) -> NicDataplane:
-    return NicDataplane(kind, OneNic(), folder=dockerd.folder)
+    return NicDataplane(kind, OneNic(), NothingToWaitFor(), folders=[dockerd.folder])
 
 
 def attachment(number: int = 1, *, kind: Kind, mtu: int = 1400) -> Vif:
@@ -222,7 +223,7 @@ async def test_a_vlan_id_that_a_foreign_device_has_is_refused(kind: Kind, datapl
 async def test_a_kernel_without_such_devices_is_told_with_the_module(node: None) -> None:
     unheard_of = Kind("fairlead0", own_mac=True, data=lambda _: b"")
     with pytest.raises(DataplaneError, match="no fairlead0 devices"):
-        await NicDataplane(unheard_of, OneNic()).check()
+        await NicDataplane(unheard_of, OneNic(), NothingToWaitFor()).check()
     (answer,) = netlink.exchange([netlink.new_over("fairlead0", "x0", 1)])
     assert answer.error
     assert "x0" not in links()

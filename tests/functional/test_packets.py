@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -53,6 +54,12 @@ while True:
 """
 
 
+class Place(Protocol):
+    """Where programs can be run: a container, or the host."""
+
+    def command(self, *command: str) -> list[str]: ...
+
+
 def ping(source: Sandbox, target: str, *options: str) -> bool:
     done = subprocess.run(
         source.command("busybox", "ping", "-c", "1", "-W", "1", *options, target), capture_output=True, check=False
@@ -61,7 +68,7 @@ def ping(source: Sandbox, target: str, *options: str) -> bool:
 
 
 @contextmanager
-def serving(container: Sandbox, program: str) -> Iterator[None]:
+def serving(container: Place, program: str) -> Iterator[None]:
     """Run a Python program in a container, from when it says that it is ready."""
     with subprocess.Popen(container.command(sys.executable, "-c", program), stdout=subprocess.PIPE) as process:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.vif.nft import NftGuard
+from fairlead.adapters.kernel.nft import NftGuard
 from fairlead.adapters.vif.veth_routes import PROTOCOL, RoutedDataplane, become_router
 from fairlead.model.vif import Vif
 from fairlead.ports.guard import GuardedNetwork

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 import pytest
 
-from fairlead.adapters.vif.routes import PROTOCOL, KernelRoutes
+from fairlead.adapters.kernel.routes import PROTOCOL, KernelRoutes
 from fairlead.model.errors import Conflict, DataplaneError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork
 from tests.functional.namespaces import new_namespace, run

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from fairlead.adapters.vif.schema import SCHEMA
+from fairlead.adapters.ovsdb.schema import SCHEMA
 from fairlead.ports.dataplane import HostView
 from tests.functional.conftest import Host
 from tests.functional.switch import BRIDGE

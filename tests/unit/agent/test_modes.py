@@ -1,5 +1,6 @@
 """A mode is a data plane and a nesting."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,8 @@ import pytest
 from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.vif.nic import NicDataplane
 from fairlead.adapters.vif.ovs import OvsDataplane
+from fairlead.adapters.wired.neutron import ActiveInNeutron
+from fairlead.adapters.wired.ovn import InstalledByOvn
 from fairlead.agent.check import check
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.modes import Mode, make_mode
@@ -19,13 +22,13 @@ from fairlead.model.errors import SettingsError
 from fairlead_lab.fakes import FakeCloud
 
 
-def settings(mode: str) -> Settings:
-    return msgspec.convert({"agent": {"mode": mode}}, Settings)
+def settings(mode: str, ovs: Mapping[str, str] | None = None) -> Settings:
+    return msgspec.convert({"agent": {"mode": mode}, "ovs": dict(ovs or {})}, Settings)
 
 
-async def made(mode: str) -> Mode:
+async def made(mode: str, ovs: Mapping[str, str] | None = None) -> Mode:
     async with FakeCloud() as cloud, NeutronService(cloud.credentials("member")) as neutron:
-        mode_ = make_mode(settings(mode), neutron, SystemClock())
+        mode_ = make_mode(settings(mode, ovs), neutron, SystemClock())
         await mode_.dataplane.close()
         return mode_
 
@@ -42,6 +45,13 @@ async def test_each_mode_has_its_parts(mode: str, dataplane: type, nesting: type
     parts = await made(mode)
     assert isinstance(parts.dataplane, dataplane)
     assert isinstance(parts.nesting, nesting)
+
+
+@pytest.mark.parametrize(("wired", "word"), [("ovn", InstalledByOvn), ("neutron", ActiveInNeutron)])
+async def test_a_switch_is_joined_with_whose_word_it_is_that_a_port_is_wired(wired: str, word: type) -> None:
+    parts = await made("ovs", {"wired": wired})
+    assert isinstance(parts.dataplane, OvsDataplane)
+    assert isinstance(parts.dataplane._wired, word)
 
 
 async def test_macvlan_is_refused_with_the_reason_and_what_to_do_instead() -> None:

@@ -388,6 +388,20 @@ async def test_no_port_is_made_for_a_network_that_was_left_while_the_room_was_as
 
 
 @story
+async def test_leaving_a_network_waits_for_ports_that_are_just_being_made(neutron: SimulatedNeutron) -> None:
+    """Whoever removes it may want to delete the subnet next, and ports would be in its way."""
+    agent = Agent(neutron, PoolLimits(floor=20))
+    await asyncio.sleep(10)
+    (joined,) = agent.store.all(JoinedNetwork)
+    late = asyncio.create_task(make_ports(agent.core.node, joined, count=4))
+    await asyncio.sleep(0)
+    await agent.core.networks.leave("web")
+    assert late.done()
+    assert not neutron.ports
+    assert not agent.store.all(JoinedNetwork)
+
+
+@story
 async def test_a_network_is_not_given_up_before_ports_that_came_while_it_was_left(neutron: SimulatedNeutron) -> None:
     """Neutron would keep it for their sake, and nobody would be left to remove it."""
     agent = Agent(neutron, PoolLimits(floor=20))

@@ -48,9 +48,9 @@ class PlugBoard:
         self._check()
         return HostView(self.host, "br-int", "netdev", ovn_controller=True)
 
-    async def apply(self, attachment: Vif) -> None:
+    async def apply(self, vif: Vif) -> None:
         self._check()
-        self.attachments[attachment.id] = attachment
+        self.attachments[vif.id] = vif
 
     async def remove(self, attachment_id: str) -> None:
         self._check()
@@ -205,8 +205,8 @@ class Dockerd:
 
     async def network_rm(self, network: Network) -> None:
         """Run `docker network rm`, and let the keeper catch up."""
-        await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
         await self._release_pools(network)
+        await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
         await self.behind()
 
     async def _release_pools(self, network: Network) -> None:

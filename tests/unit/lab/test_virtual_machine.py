@@ -1,9 +1,11 @@
 """What a virtual machine starts from, and how it is told what to run; that one boots is shown by the e2e tests."""
 
+import json
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
@@ -16,8 +18,10 @@ from fairlead_lab import install as install_module
 from fairlead_lab.install import install
 from fairlead_lab.vm import port
 from fairlead_lab.vm.channel import Channel, Lines
+from fairlead_lab.vm.files import current, project, with_dependencies
 from fairlead_lab.vm.initramfs import archive, module_order
 from fairlead_lab.vm.kernel import Kernel, find_kernel, newest_in
+from fairlead_lab.vm.monitor import Monitor
 
 SHOWN = """\
 Package: linux-image-cloud-amd64
@@ -77,6 +81,7 @@ def test_a_module_comes_after_what_it_needs_and_none_comes_twice() -> None:
         assert names.index(first) < names.index(then)
 
 
+@pytest.mark.root  # which brings busybox, as the lab's packages do
 def test_an_archive_is_what_cpio_reads(tmp_path: Path) -> None:
     made = archive({"bin": None, "bin/tool": b"#!/bin/sh\necho hello\n", "empty": b""})
     subprocess.run(["busybox", "cpio", "-idm"], input=made, cwd=tmp_path, check=True, capture_output=True)
@@ -211,6 +216,99 @@ def test_what_runs_when_the_machine_ends_counts_as_killed() -> None:
         channel.start(["true"], env=ENV)
     assert channel.wait_ready(30) is None
     channel.close()
+
+
+def test_a_command_that_runs_in_a_machine_that_goes_on_is_known_to_the_next_channel(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    ours, theirs = socket.socketpair()
+    with theirs, theirs.makefile("rwb") as guest:
+        first = Channel(ours)
+        first.start(["daemon"], env=ENV)
+        place = first.place()
+        assert (place.next, place.running) == (2, (1,))
+        first.close()
+    ours, theirs = socket.socketpair()
+    with theirs, theirs.makefile("rwb") as guest:
+        second = Channel(ours)
+        daemon = second.adopt(1, ["daemon"], log)
+        second.wake(place.next)
+        second.start(["true"], env=ENV)
+        assert json.loads(guest.readline())["wake"].keys() == {"time", "seed"}
+        assert json.loads(guest.readline())["id"] == 2
+        guest.write(b'{"id": 1, "stream": 1, "text": "said"}\n{"id": 1, "exit": 7}\n')
+        guest.flush()
+        assert daemon.wait(30) == 7
+        assert log.read_text() == "said"
+        second.close()
+
+
+def test_a_package_comes_with_what_it_depends_on_as_far_as_it_is_installed() -> None:
+    installed = {
+        "docker.io": "containerd (>= 1.4), iptables | nftables",
+        "containerd": "libc6 (>= 2.34)",
+        "nftables": "libc6:amd64, gone (= 1)",
+        "libc6": ",",
+        "vim": "libc6",
+    }
+    assert with_dependencies(installed, ["docker.io", "docker-ce"]) == ["containerd", "docker.io", "libc6", "nftables"]
+
+
+def test_a_machine_is_brought_this_project_and_what_is_the_hosts_own(tmp_path: Path) -> None:
+    subprocess.run(["tar", "-f", str(tmp_path / "brought"), *current(["hosts"])], check=True, cwd="/")
+    shown = subprocess.run(["tar", "-tf", str(tmp_path / "brought")], capture_output=True, text=True, check=True).stdout
+    names = shown.splitlines()
+    assert "etc/hosts" in names
+    assert str(Path(__file__)).lstrip("/") in names
+    assert not [name for name in names if name.startswith(f"{project()}/.venv/".lstrip("/"))]
+
+
+@pytest.fixture
+def qemu(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """What answers as qemu's monitor does: the path of its socket, and its answers after the greeting."""
+    answers: list[bytes] = []
+    path = str(tmp_path / "monitor")
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, connection.makefile("rwb") as file:
+            file.write(b'{"QMP": {}}\n')
+            file.flush()
+            while file.readline() and answers:
+                file.write(answers.pop(0))
+                file.flush()
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        thread = threading.Thread(target=serve, args=[listening])
+        thread.start()
+        yield path, answers
+        thread.join()
+
+
+def test_a_monitors_answer_is_told_from_its_events(qemu: tuple[str, list[bytes]]) -> None:
+    path, answers = qemu
+    answers += [b'{"return": {}}\n', b'{"event": "RESUME"}\n{"return": {"running": true}}\n']
+    with Monitor(path) as monitor:
+        assert monitor("query-status") == {"running": True}
+
+
+def test_what_qemu_refuses_is_told_with_its_reason(qemu: tuple[str, list[bytes]]) -> None:
+    path, answers = qemu
+    answers += [b'{"return": {}}\n', b'{"error": {"class": "GenericError", "desc": "no such device"}}\n']
+    answers += [b'{"return": {"status": "failed", "error-desc": "no memory"}}\n']
+    with Monitor(path) as monitor:
+        with pytest.raises(LabError, match="qemu refuses device_add: no such device"):
+            monitor("device_add", driver="nothing")
+        with pytest.raises(LabError, match="state could not be moved: no memory"):
+            monitor.await_migration()
+
+
+def test_a_monitor_that_is_gone_is_told(qemu: tuple[str, list[bytes]]) -> None:
+    path, answers = qemu
+    answers += [b'{"return": {}}\n']
+    with Monitor(path) as monitor, pytest.raises(LabError, match="qemu has ended"):
+        monitor("query-status")
 
 
 def test_lines_that_come_in_parts_are_put_together() -> None:

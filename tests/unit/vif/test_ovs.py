@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.adapters.vif.ovs import OvsDataplane
+from fairlead.adapters.vif.switched import with_ovn
 from fairlead.model.errors import SwitchUnavailable
 
 
 async def test_a_switch_that_is_not_there_is_told_by_its_socket_in_time(tmp_path: Path) -> None:
-    dataplane = OvsDataplane(ovsdb=f"unix:{tmp_path}/db.sock", timeout=0.3)
+    dataplane = with_ovn(ovsdb=f"unix:{tmp_path}/db.sock", timeout=0.3)
     started = time.monotonic()
     with pytest.raises(SwitchUnavailable, match=f"{tmp_path}/db.sock") as told:
         await dataplane.view()
@@ -22,5 +22,5 @@ async def test_a_switch_that_is_not_there_is_told_by_its_socket_in_time(tmp_path
 
 async def test_a_data_plane_that_was_never_used_can_be_closed() -> None:
     before = threading.active_count()
-    await OvsDataplane().close()
+    await with_ovn().close()
     assert threading.active_count() <= before + 1, "at most the thread that found nothing to disconnect"

@@ -35,17 +35,15 @@ PROGRAMS: Mapping[str, str] = {
     "gzip": "gzip",
 }
 
-# What virtual machines need besides. Debian 13 has virtiofsd in a package of its name, Debian 12 in one of qemu's.
+# What virtual machines need besides.
 MACHINE_PROGRAMS: Mapping[str, str] = {
     "qemu-system-x86_64": "qemu-system-x86",
-    "virtiofsd": "qemu-system-common",
+    "mke2fs": "e2fsprogs",
     "depmod": "kmod",
 }
 
 # Where Debian puts daemons, which an ordinary PATH may lack.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Where Debian puts programs that other programs start.
-_HELPERS = "/usr/lib/qemu:/usr/libexec"
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _DENY_ALL = "#!/bin/sh\n# Put here by `fairlead lab install` for the time of an installation.\nexit 101\n"
@@ -53,7 +51,7 @@ _DENY_ALL = "#!/bin/sh\n# Put here by `fairlead lab install` for the time of an 
 
 def find_program(name: str) -> Path | None:
     """The path of an installed program, or None. A busybox that isn't static is no use in an image and isn't found."""
-    found = shutil.which(name, path=f"{SEARCH_PATH}:{_HELPERS}")
+    found = shutil.which(name, path=SEARCH_PATH)
     if found is None or (name == "busybox" and not _is_static(Path(found))):
         return None
     return Path(found)

@@ -172,7 +172,7 @@ class NoDataplane:
         """Say what the host is called."""
         return HostView(self.host, "br-int", "system", ovn_controller=True)
 
-    async def apply(self, attachment: Vif) -> None:
+    async def apply(self, vif: Vif) -> None:
         """Plug nothing."""
 
     async def remove(self, attachment_id: str) -> None:

@@ -3,12 +3,14 @@
 import itertools
 import json
 import queue
+import secrets
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,14 @@ class Command:
         self._over.set()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a machine stands that is put aside: the number of its next command, and those of what runs in it."""
+
+    next: int
+    running: tuple[int, ...]
+
+
 class Channel:
     """The host's end of a machine's virtio port. Errors of the machine's own are raised as LabError."""
 
@@ -125,6 +135,20 @@ class Channel:
         except queue.Empty:
             return None
 
+    def place(self) -> Place:
+        """Tell where the machine stands."""
+        return Place(next(self._numbers), tuple(self._commands))
+
+    def wake(self, next_number: int) -> None:
+        """Tell a machine that was put aside what has changed meanwhile; `wait_ready` tells when it has heard."""
+        self._numbers = itertools.count(next_number)
+        self._send({"wake": {"time": time.time(), "seed": secrets.token_hex(64)}})
+
+    def adopt(self, number: int, argv: Sequence[str], log: Path) -> Command:
+        """Know a command that runs in the machine since before it was put aside."""
+        self._commands[number] = self._command(number, argv, log)
+        return self._commands[number]
+
     def start(
         self,
         argv: Sequence[str],
@@ -136,10 +160,12 @@ class Channel:
     ) -> Command:
         """Start a command; raises LabError when the machine has ended."""
         number = next(self._numbers)
-        command = Command(argv, lambda signal: self._send({"id": number, "signal": signal}), log)
-        self._commands[number] = command
+        command = self._commands[number] = self._command(number, argv, log)
         self._send({"id": number, "argv": list(argv), "env": dict(env), "folder": folder, "input": input})
         return command
+
+    def _command(self, number: int, argv: Sequence[str], log: Path | None) -> Command:
+        return Command(argv, lambda signal: self._send({"id": number, "signal": signal}), log)
 
     def close(self) -> None:
         """End the connection; what still runs counts as killed."""

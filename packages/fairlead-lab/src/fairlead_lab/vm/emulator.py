@@ -1,8 +1,8 @@
-"""The processes of a virtual machine on its host: qemu, and virtiofsd, which gives it the host's files."""
+"""qemu on a lab's host: it boots a machine, or goes on with one that was put aside."""
 
+import shlex
 import socket
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,96 +11,122 @@ from pathlib import Path
 from fairlead.model.errors import LabError
 from fairlead_lab.host import Host
 from fairlead_lab.instances import Nic
-from fairlead_lab.packages import find_program
 from fairlead_lab.readiness import last_line
-from fairlead_lab.vm import guest
 from fairlead_lab.vm.channel import Channel
-from fairlead_lab.vm.initramfs import SHARE, initramfs
 from fairlead_lab.vm.kernel import Kernel
+from fairlead_lab.vm.monitor import Monitor
 
 # Seconds until a program that was started listens.
 _TO_LISTEN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Emulator:
-    """A machine to be started on a host, once.
+class Hardware:
+    """What a machine is made of, which stays what it was when it is put aside. memory: in MiB."""
 
-    nic: its port, whose tap device is there. memory: in MiB. log: a file for the machine's console.
-    """
-
-    host: Host
     kernel: Kernel
-    nic: Nic
+    initramfs: Path
+    disk: Path
     memory: int
     processors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """A machine on a host. folder: where its sockets are, on the host; log: a file for its console."""
+
+    host: Host
+    hardware: Hardware
+    folder: str
     log: Path
 
-    @property
-    def folder(self) -> str:
-        """Where its sockets are on the host."""
-        return f"/run/virtual-machines/{self.nic.tap}"
+    def boot(self, undo: ExitStack, memory: Path) -> tuple[Channel, Monitor]:
+        """Boot it, with its memory in a file. It has no NIC. It isn't up when this returns. Raises LabError."""
+        return self._start(undo, memory, "share=on", [])
 
-    def start(self, undo: ExitStack) -> Channel:
-        """Start it, and leave to `undo` how it ends: at once, since nothing in it is worth a clean end.
+    def resume(self, undo: ExitStack, memory: Path, state: Path) -> tuple[Channel, Monitor]:
+        """Have it as it was when it was put aside, but for a pause before it goes on; raises LabError.
 
-        Raises LabError. The machine isn't up when this returns.
+        The file of its memory is read as it goes, and not changed: any number may have it.
         """
+        channel, monitor = self._start(undo, memory, "share=off", ["-S", "-incoming", "defer"])
+        _without_memory(monitor)
+        monitor("migrate-incoming", uri=f"exec:cat {shlex.quote(str(state))}")
+        monitor.await_migration()
+        return channel, monitor
+
+    def put_aside(self, monitor: Monitor, state: Path) -> None:
+        """Write down all of its state but its memory, which is in its file already. It doesn't go on after this."""
+        monitor("stop")
+        _without_memory(monitor)
+        monitor("migrate", uri=f"exec:cat >{shlex.quote(str(state))}")
+        monitor.await_migration()
+
+    def _start(self, undo: ExitStack, memory: Path, share: str, more: list[str]) -> tuple[Channel, Monitor]:
+        """Start it, and leave to `undo` how it ends: at once, since nothing in it is worth a clean end."""
         undo.callback(self.host.run, ["rm", "-rf", self.folder])
         self.host.run(["sh", "-c", f"rm -rf {self.folder}; mkdir -p {self.folder}"])
-        first = f"{sys.executable} -I -S -B {guest.__file__}"
-        self.host.path(f"{self.folder}/initramfs").write_bytes(initramfs(self.kernel, first))
-        self._spawn(self._share(), f"{self.folder}/files", self.log.with_suffix(".files.log"), undo)
-        self._spawn(self._machine(), f"{self.folder}/control", self.log, undo)
+        with self.log.open("a") as output:
+            process = self.host.popen([*self._machine(memory, share), *more], stdout=output)
+        undo.callback(_end, process)
+        limit = time.monotonic() + _TO_LISTEN
+        while not self.host.path(f"{self.folder}/monitor").exists():
+            if process.poll() is not None or time.monotonic() > limit:
+                raise LabError(
+                    f"qemu on {self.host.name} did not start: {last_line(self.log)}", remedy=f"see {self.log}"
+                )
+            time.sleep(0.02)
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(self.host.path(f"{self.folder}/control")))
         channel = Channel(connection)
         undo.callback(channel.close)
-        return channel
+        return channel, undo.enter_context(Monitor(str(self.host.path(f"{self.folder}/monitor"))))
 
-    def _spawn(self, argv: list[str], listens: str, log: Path, undo: ExitStack) -> None:
-        """Start a program and wait for its socket."""
-        with log.open("a") as output:
-            process = self.host.popen(argv, stdout=output)
-        undo.callback(_end, process)
-        limit = time.monotonic() + _TO_LISTEN
-        while not self.host.path(listens).exists():
-            if process.poll() is not None or time.monotonic() > limit:
-                name = f"{Path(argv[0]).name} on {self.host.name}"
-                raise LabError(f"{name} did not start: {last_line(log)}", remedy=f"see {log}")
-            time.sleep(0.02)
-
-    def _share(self) -> list[str]:
-        # Files are cached as long as the machine lives: what is changed on the host meanwhile may not be seen.
-        options = "source=/,sandbox=chroot,cache=always,log_level=warn"
-        return [str(find_program("virtiofsd")), "-f", f"--socket-path={self.folder}/files", "-o", options]
-
-    def _machine(self) -> list[str]:
-        """The machine for qemu: memory that virtiofsd sees too, a console that is the log, one NIC.
+    def _machine(self, memory: Path, share: str) -> list[str]:
+        """The machine for qemu: memory in a file, a console that is the log, a disk nobody writes to.
 
         It is emulated even where there is a /dev/kvm, which tells little: some need a kernel made for them in the
-        machine. As the switch takes frames from the device as they are (AF_PACKET), the machine is not offered to leave
-        checksums or segmentation to it.
+        machine.
         """
-        control = f"socket,id=control,path={self.folder}/control,server=on,wait=off"
+        own = self.hardware
+        backend = f"memory-backend-file,id=memory,size={own.memory}M,mem-path={memory},{share}"
         return [
             "qemu-system-x86_64",
             *("-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"),
-            *("-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", str(self.processors)),
-            *("-m", f"{self.memory}M", "-numa", "node,memdev=memory"),
-            *("-object", f"memory-backend-memfd,id=memory,size={self.memory}M,share=on"),
-            *("-kernel", str(self.kernel.image), "-initrd", f"{self.folder}/initramfs"),
+            *("-machine", "pc,memory-backend=memory", "-accel", "tcg", "-cpu", "max", "-smp", str(own.processors)),
+            *("-m", f"{own.memory}M", "-object", backend),
+            *("-kernel", str(own.kernel.image), "-initrd", str(own.initramfs)),
             *("-append", "console=ttyS0 quiet panic=-1 mitigations=off"),
-            *("-chardev", f"socket,id=files,path={self.folder}/files"),
-            *("-device", f"vhost-user-fs-pci,chardev=files,tag={SHARE}"),
-            *("-chardev", control),
+            *("-blockdev", f"raw,node-name=files,read-only=on,file.driver=file,file.filename={own.disk}"),
+            *("-device", "virtio-blk-pci,drive=files"),
+            *("-chardev", f"socket,id=control,path={self.folder}/control,server=on,wait=off"),
             *("-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,name=control"),
-            *("-netdev", f"tap,id=nic,ifname={self.nic.tap},script=no,downscript=no,vnet_hdr=off"),
-            *(
-                "-device",
-                f"virtio-net-pci,netdev=nic,mac={self.nic.mac},host_mtu={self.nic.mtu},csum=off,guest_csum=off",
-            ),
+            *("-chardev", f"socket,id=monitor,path={self.folder}/monitor,server=on,wait=off"),
+            *("-mon", "chardev=monitor,mode=control"),
         ]
+
+
+def add_nic(monitor: Monitor, nic: Nic) -> None:
+    """Give a machine its NIC, by the tap device that is there for it.
+
+    As the switch takes frames from the device as they are (AF_PACKET), the machine is not offered to leave checksums or
+    segmentation to it.
+    """
+    off = {"script": "no", "downscript": "no", "vnet_hdr": False}
+    monitor("netdev_add", type="tap", id="nic", ifname=nic.tap, **off)
+    words = {"host_mtu": nic.mtu, "csum": False, "guest_csum": False}
+    monitor("device_add", driver="virtio-net-pci", netdev="nic", mac=nic.mac, **words)
+
+
+def add_disk(monitor: Monitor, image: str) -> None:
+    """Give a machine one more disk, to be read only."""
+    file = {"driver": "file", "filename": image}
+    monitor("blockdev-add", **{"driver": "raw", "node-name": "more", "read-only": True, "file": file})
+    monitor("device_add", driver="virtio-blk-pci", drive="more")
+
+
+def _without_memory(monitor: Monitor) -> None:
+    monitor("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
 
 
 def _end(process: subprocess.Popen[str]) -> None:

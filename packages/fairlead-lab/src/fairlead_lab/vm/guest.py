@@ -1,25 +1,32 @@
 """The first process of a virtual machine: runs what it is told over a virtio port, and tells what comes of it.
 
 It is started as a program of its own, by the machine's kernel, and imports little: every module takes an emulator a
-while. Each line, in both directions, is a JSON object; text is UTF-8, with surrogate escapes for bytes that are not.
+while. A machine goes on from where it was put aside (`snapshot`), and is told first what has changed: the time, and
+what random numbers are drawn from, which no two machines may share. Each line, in both directions, is a JSON object;
+text is UTF-8, with surrogate escapes for bytes that are not.
 
     to the machine    {"id": 1, "argv": ["ip", "link"], "env": {}, "folder": "/", "input": "…"}
                       {"id": 1, "signal": 15}
-    from it           {"ready": "6.1.0"}
+                      {"wake": {"time": 1764300000.0, "seed": "…"}}
+    from it           {"ready": "6.1.0"}          at its start, and when it was woken
                       {"id": 1, "stream": 1, "text": "…"}
                       {"id": 1, "exit": 0}        a signal's number, negative, where one ended it; 127: it can't be run
 """
 
+import fcntl
 import json
 import os
 import selectors
 import signal
 import sys
 import time
+from time import CLOCK_REALTIME, clock_settime
 from typing import Any
 
 _PORTS = "/dev"
 _CHUNK = 65536
+# RNDRESEEDCRNG of linux/random.h: what was written is used at once.
+_RESEED = 0x5207
 # Seconds until the port is there, which the kernel makes beside other things.
 _PATIENCE = 30.0
 
@@ -65,9 +72,19 @@ class Guest:
             order = json.loads(line)
             if "argv" in order:
                 self._start(order)
+            elif "wake" in order:
+                self._wake(**order["wake"])
             else:
                 for pid in [pid for pid, number in self._pids.items() if number == order["id"]]:
                     os.kill(pid, order["signal"])
+
+    def _wake(self, time: float, seed: str) -> None:
+        """Go on after having been put aside."""
+        clock_settime(CLOCK_REALTIME, time)
+        with open("/dev/urandom", "wb", buffering=0) as pool:  # noqa: PTH123  pathlib takes long to import here
+            pool.write(seed.encode())
+            fcntl.ioctl(pool, _RESEED)
+        self._say({"ready": os.uname().release})
 
     def _start(self, order: dict[str, Any]) -> None:
         number: int = order["id"]

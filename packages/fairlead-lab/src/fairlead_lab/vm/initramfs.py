@@ -1,11 +1,12 @@
-"""The small file system a virtual machine starts from: busybox, a few modules, and the way to the host's files.
+"""The small file system a virtual machine starts from: busybox, a few modules, and the way to its disk.
 
-The machine's root is the host's, read-only by virtiofs, under a layer in memory: so it has the same programs at the
-same paths, and what it writes is gone with it.
+The machine's root is a disk with this machine's files, read-only, under a layer in memory: so it has the same programs
+at the same paths, and what it writes is gone with it.
 """
 
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,11 +14,8 @@ from fairlead.model.errors import LabError
 from fairlead_lab.packages import find_program
 from fairlead_lab.vm.kernel import Kernel
 
-SHARE = "host"
-"""What the host's files are called among the machine's devices."""
-
 # Drivers of devices, which no one else looks for, and what the root needs; the kernel loads all others by itself.
-_MODULES = ("virtio_pci", "virtio_console", "virtio_net", "virtiofs", "overlay")
+_MODULES = ("virtio_pci", "virtio_console", "virtio_blk", "virtio_net", "overlay")
 
 _INIT = """#!/bin/busybox sh
 set -e
@@ -27,19 +25,20 @@ busybox mount -t devtmpfs devtmpfs /dev
 while read -r module; do
     busybox insmod "/modules/$module"
 done </modules/order
-busybox mount -t virtiofs -o ro {share} /host
+busybox mount -t ext4 -o ro /dev/vda /host
 busybox mount -t tmpfs -o size=75%,mode=755 tmpfs /layer
 busybox mkdir /layer/files /layer/work
 busybox mount -t overlay -o lowerdir=/host,upperdir=/layer/files,workdir=/layer/work overlay /root
 for folder in proc sys dev; do
     busybox mount --move "/$folder" "/root/$folder"
 done
-exec busybox switch_root /root {guest}
+busybox cp /guest /root/run/guest
+exec busybox switch_root /root {python} -I -S -B /run/guest
 """
 
 
-def initramfs(kernel: Kernel, guest: str) -> bytes:
-    """The archive for this kernel. guest: the command line, in the machine's root, of its first process."""
+def initramfs(kernel: Kernel, guest: Path) -> bytes:
+    """The archive for this kernel. guest: the program, for this Python, that is the machine's first process."""
     busybox = find_program("busybox")
     if busybox is None:
         raise LabError("busybox-static is not installed", remedy="`fairlead lab install` installs it")
@@ -47,7 +46,8 @@ def initramfs(kernel: Kernel, guest: str) -> bytes:
     files: dict[str, bytes | None] = dict.fromkeys(
         ("bin", "proc", "sys", "dev", "host", "layer", "root", "modules"), None
     )
-    files["init"] = _INIT.format(share=SHARE, guest=guest).encode()
+    files["init"] = _INIT.format(python=sys.executable).encode()
+    files["guest"] = guest.read_bytes()
     files["bin/busybox"] = busybox.read_bytes()
     files["modules/order"] = "".join(f"{Path(module).name}\n" for module in order).encode()
     files |= {f"modules/{Path(module).name}": (kernel.modules / module).read_bytes() for module in order}

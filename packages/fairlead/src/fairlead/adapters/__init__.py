@@ -1,1 +1,1 @@
-"""Implementations of the ports, independent of each other."""
+"""Implementations of the ports, a room for each kind of neighbour; which may know which, import-linter checks."""

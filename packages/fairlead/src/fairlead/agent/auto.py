@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
-from fairlead.adapters.vif.ovs import OvsDataplane
-from fairlead.adapters.vif.routes import KernelRoutes
+from fairlead.adapters.vif.switched import with_ovn
 from fairlead.agent.settings import Settings, with_mode
 from fairlead.core.nesting.own_port import find_own_port
 from fairlead.model.errors import NotFound, StoreError, SwitchUnavailable, UnsupportedRequest
@@ -52,7 +52,7 @@ def remember(settings: Settings, choice: Choice) -> None:
 
 async def choose(settings: Settings, environ: Mapping[str, str]) -> Choice:
     """Ask the switch first, and Neutron, by the NIC's MAC, where there is none. Raises as `settle_mode`."""
-    ovs = OvsDataplane(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge, timeout=settings.ovs.timeout)
+    ovs = with_ovn(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge, timeout=settings.ovs.timeout)
     try:
         view = await ovs.view()
         if view.ovn_controller:

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.vif.nic import NicDataplane
-from fairlead.adapters.vif.ovs import OvsDataplane
-from fairlead.adapters.vif.routes import KernelRoutes
+from fairlead.adapters.vif.switched import with_ovn
 from fairlead.agent.auto import settle_mode
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.modes import make_mode
@@ -90,17 +90,18 @@ async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 async def _switch(settings: Settings) -> str:
-    dataplane = OvsDataplane(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge, timeout=settings.ovs.timeout)
+    dataplane = with_ovn(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge, timeout=settings.ovs.timeout)
     try:
         view = await dataplane.view()
     finally:
         await dataplane.close()
-    if not view.ovn_controller:
+    if settings.ovs.wired == "ovn" and not view.ovn_controller:
         raise DataplaneError(
             f"Open vSwitch answers on host {view.host}, but ovn-controller is not connected",
             remedy="start ovn-controller, and set external_ids:ovn-remote",
         )
-    return f"host {settings.agent.host or view.host}, bridge {view.bridge} ({view.datapath} datapath), OVN connected"
+    wired = "OVN connected" if view.ovn_controller else "Neutron says what is wired"
+    return f"host {settings.agent.host or view.host}, bridge {view.bridge} ({view.datapath} datapath), {wired}"
 
 
 async def _port(settings: Settings, environ: Mapping[str, str]) -> str:

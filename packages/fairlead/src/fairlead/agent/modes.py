@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.vif.nic import IPVLAN, VLAN, Kind, NicDataplane
 from fairlead.adapters.vif.ovs import OvsDataplane, Step
-from fairlead.adapters.vif.routes import KernelRoutes
+from fairlead.adapters.vif.switched import with_ml2_ovs, with_ovn
+from fairlead.adapters.wired.nothing import NothingToWaitFor
 from fairlead.agent.settings import Settings
 from fairlead.core.nesting.address_pairs import PairNesting
 from fairlead.core.nesting.nesting import Nesting, OnChassis
@@ -36,7 +39,8 @@ def make_mode(
         def note(count: int, seconds: float) -> None:
             on_step(Step("netlink", seconds, count))
 
-        return NicDataplane(kind, routing, on_exchange=note)
+        # A sub-port's ACTIVE is waited for where it is nested, behind the pool; the device itself needs nobody.
+        return NicDataplane(kind, routing, NothingToWaitFor(), on_exchange=note)
 
     match settings.agent.mode:
         case "trunk":
@@ -50,7 +54,8 @@ def make_mode(
             )
         case _:
             ovs = settings.ovs
-            dataplane = OvsDataplane(
+            join = partial(with_ml2_ovs, network_service, clock) if ovs.wired == "neutron" else with_ovn
+            dataplane = join(
                 ovsdb=ovs.db,
                 bridge=ovs.bridge,
                 timeout=ovs.timeout,

@@ -9,12 +9,12 @@ from random import random
 
 from aiohttp import web
 
+from fairlead.adapters.kernel.nft import NftGuard
+from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
-from fairlead.adapters.sandbox.kernel import KernelSandboxes
+from fairlead.adapters.sandbox.sandboxes import KernelSandboxes
 from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.adapters.vif.nft import NftGuard
-from fairlead.adapters.vif.routes import KernelRoutes
 from fairlead.adapters.vif.veth_routes import RoutedDataplane, become_router
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.hints import Hints

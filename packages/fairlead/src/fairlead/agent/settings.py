@@ -36,12 +36,16 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OvsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Open vSwitch. timeout: seconds for one OVSDB transaction; wiring_timeout: for a port to become ready."""
+    """Open vSwitch. timeout: seconds for one OVSDB transaction; wiring_timeout: for a port to become ready.
+
+    wired: who says that a port is ready, `ovn` (ML2/OVN) or `neutron` (ML2/OVS, whose agent makes it ACTIVE).
+    """
 
     db: str = "unix:/run/openvswitch/db.sock"
     bridge: str = "br-int"
     timeout: float = 5.0
     wiring_timeout: float = 10.0
+    wired: Literal["ovn", "neutron"] = "ovn"
 
 
 class FlannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
-from fairlead.adapters.sandbox.kernel import KernelSandboxes
+from fairlead.adapters.sandbox.sandboxes import KernelSandboxes
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.logs import current_request_id

@@ -6,13 +6,29 @@ from fairlead.model.network import IPAddress
 
 
 @dataclass(frozen=True, slots=True)
+class VifDetails:
+    """What Neutron says of how a port is to be plugged (`binding:vif_details`), as far as it matters here.
+
+    bridge_name: the switch's bridge, empty where it is not said. datapath_type: the bridge's, `system` or `netdev`.
+    ovs_hybrid_plug: a Linux bridge with iptables is to be put between the device and the switch.
+
+    Source: the port binding extended attributes of the Networking API v2.0; Nova's nova/network/model.py.
+    """
+
+    bridge_name: str = ""
+    datapath_type: str = ""
+    ovs_hybrid_plug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Vif:
     """All that the data plane needs to wire one attachment.
 
     id: the port's id, or what else tells it from others on this host (11 characters or more, fit for device names).
     mtu in bytes, 0: leave the kernel's default. mac is empty where the device has the NIC's. vlan: the id by which the
     node's trunk carries the port, 0 where none does. addresses and gateways (mode `routed`): what the host routes to
-    the sandbox, and the addresses by which the sandbox reaches the host.
+    the sandbox, and the addresses by which the sandbox reaches the host. vif_type: Neutron's word for how the port is
+    to be plugged (`binding:vif_type`), empty where these credentials can't see it.
     """
 
     id: str
@@ -23,6 +39,8 @@ class Vif:
     addresses: tuple[IPAddress, ...] = ()
     gateways: tuple[IPAddress, ...] = ()
     vlan: int = 0
+    vif_type: str = ""
+    vif_details: VifDetails = VifDetails()
 
     @property
     def host_device(self) -> str:

@@ -43,10 +43,10 @@ class Dataplane(Protocol):
         """Say what the host's switch is."""
         ...
 
-    async def apply(self, attachment: Vif) -> None:
+    async def apply(self, vif: Vif) -> None:
         """Make the devices, plug the port, and return when its flows are in place.
 
-        Afterwards `attachment.sandbox_device` waits in the host's namespace, down and without any address.
+        Afterwards `vif.sandbox_device` waits in the host's namespace, down and without any address.
         Raises WiringTimeout.
         """
         ...

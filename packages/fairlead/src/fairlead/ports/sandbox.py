@@ -8,15 +8,18 @@ from fairlead.model.sandbox import SandboxConfig
 class Sandboxes(Protocol):
     """Devices in containers' network namespaces. Every call is idempotent.
 
-    netns: the path of a file by which the namespace can be entered (namespaces(7)). name: the device's in it. Raises
-    DataplaneError (the kernel refused) and NotFound (there is no such namespace).
+    netns: the path of a file by which the namespace can be entered (namespaces(7)). name: the device's in it.
+
+    Raises DataplaneError (the kernel refused), NotFound (there is no such namespace, or the device is nowhere) and
+    InvalidInput (the namespace is the host's own).
     """
 
     async def configure(self, netns: str, name: str, config: SandboxConfig) -> None:
         """Move the device into the sandbox, name it, give it MTU, addresses and routes, and bring it up.
 
         What it has beyond that of Fairlead's making goes; where it is there already, only what differs is changed.
-        Raises Conflict where another device has the name, or one of the routes is another device's.
+        Raises Conflict, before anything is changed, where another device has the name, or one of the routes is
+        another device's.
         """
         ...
 

@@ -10,21 +10,23 @@ import asyncio
 import errno
 import platform
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from fairlead.adapters.vif import netlink, sandboxes
-from fairlead.adapters.vif.marks import alias, attachment_of_alias
-from fairlead.adapters.vif.netlink import Answer, Link, Message
+from fairlead.adapters.kernel import namespaces, netlink
+from fairlead.adapters.kernel.netlink import Answer, Link, Message
+from fairlead.adapters.kernel.threads import to_its_end
+from fairlead.adapters.marks import alias, attachment_of_alias, sandbox_device
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError, FairleadError
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 from fairlead.ports.routing import Routing
+from fairlead.ports.wired import Wired
 
 T = TypeVar("T")
 
@@ -43,29 +45,31 @@ class Kind:
     data: Callable[[Vif], bytes]
 
 
-VLAN: Final = Kind("vlan", own_mac=True, data=lambda attachment: netlink.vlan_settings(attachment.vlan))
+VLAN: Final = Kind("vlan", own_mac=True, data=lambda vif: netlink.vlan_settings(vif.vlan))
 IPVLAN: Final = Kind("ipvlan", own_mac=False, data=lambda _: netlink.ipvlan_settings())
 
 
 class NicDataplane:
     """The Dataplane of a node whose NIC is a Neutron port, in the host's own network namespace, as root.
 
-    routing: tells the NIC. folder: where dockerd keeps its sandboxes. on_exchange(messages, seconds) is told after each
-    exchange with the kernel. An apply costs two exchanges beside finding the NIC, a remove two, and one more for each
-    sandbox where the device is not in the host's namespace.
+    routing: tells the NIC. wired: whose word it is that a device's port is wired. folders: where runtimes keep their
+    sandboxes. on_exchange(messages, seconds) is told after each exchange with the kernel. An apply costs two exchanges
+    beside finding the NIC, a remove two, and one more for each sandbox where the device is not in the host's namespace.
     """
 
     def __init__(
         self,
         kind: Kind,
         routing: Routing,
+        wired: Wired,
         *,
-        folder: Path = sandboxes.FOLDER,
+        folders: Sequence[Path] = namespaces.FOLDERS,
         on_exchange: Callable[[int, float], None] = lambda _count, _seconds: None,
     ) -> None:
         self._kind = kind
         self._routing = routing
-        self._folder = folder
+        self._folders = folders
+        self._wired = wired
         self._on_exchange = on_exchange
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="fairlead-netlink")
         self._locks = KeyedLocks()
@@ -81,11 +85,15 @@ class NicDataplane:
         if answer.error == errno.EOPNOTSUPP:
             raise self._no_such_kind()
 
-    async def apply(self, attachment: Vif) -> None:
-        """Make the device; where a container has it already, it keeps it. Raises DataplaneError, NotFound."""
-        async with self._locks.hold(attachment.id):
+    async def apply(self, vif: Vif) -> None:
+        """Make the device; where a container has it already, it keeps it.
+
+        Raises DataplaneError, NotFound, and what Wired raises.
+        """
+        async with self._locks.hold(vif.id):
             nic = await self._routing.nic()
-            await self._in_thread(lambda: self._put(attachment, nic.name))
+            await self._in_thread(lambda: self._put(vif, nic.name))
+            await self._wired.wait(vif)
 
     async def remove(self, attachment_id: str) -> None:
         """Delete the device wherever it is; fine where there is none. Raises DataplaneError."""
@@ -121,34 +129,34 @@ class NicDataplane:
 
     # What follows blocks.
 
-    def _put(self, attachment: Vif, nic: str) -> None:
-        name = attachment.sandbox_device
+    def _put(self, vif: Vif, nic: str) -> None:
+        name = vif.sandbox_device
         parent, device = self._find(nic), self._find(name)
         if parent is None:
             raise DataplaneError(f"the NIC {nic} is gone")
         if device is not None:
-            if device.alias != alias(attachment.id):
+            if device.alias != alias(vif.id):
                 raise _taken(name)
-            if self._as_wished(device, parent, attachment):
+            if self._as_wished(device, parent, vif):
                 return
         new = netlink.new_over(
             self._kind.name,
             name,
             parent.index,
-            mac=attachment.mac if self._kind.own_mac else "",
-            mtu=attachment.mtu,
-            data=self._kind.data(attachment),
+            mac=vif.mac if self._kind.own_mac else "",
+            mtu=vif.mtu,
+            data=self._kind.data(vif),
         )
-        messages = [new, netlink.set_alias(name, alias(attachment.id))]
+        messages = [new, netlink.set_alias(name, alias(vif.id))]
         if device is not None:
             messages.insert(0, netlink.delete_link(device.index))
         *_, made, marked = self._exchange(*messages)
-        if made.error == errno.EEXIST and attachment.id in self._away():
+        if made.error == errno.EEXIST and vif.id in self._away():
             return
         if made.error == errno.EOPNOTSUPP:
             raise self._no_such_kind()
-        if made.error == errno.EEXIST and attachment.vlan:
-            raise _taken(f"with VLAN id {attachment.vlan} on {nic}")
+        if made.error == errno.EEXIST and vif.vlan:
+            raise _taken(f"with VLAN id {vif.vlan} on {nic}")
         _check(made, f"can't make {name} over {nic}")
         if marked.error:
             # Nobody would know the unmarked device for Fairlead's: it must not outlive this call.
@@ -156,23 +164,23 @@ class NicDataplane:
                 self._exchange(netlink.delete_link(unmarked.index))
             _check(marked, f"can't mark {name}")
 
-    def _as_wished(self, device: Link, parent: Link, attachment: Vif) -> bool:
+    def _as_wished(self, device: Link, parent: Link, vif: Vif) -> bool:
         return (
             device.kind == self._kind.name
             and device.peer == parent.index
-            and device.vlan == attachment.vlan
-            and (not self._kind.own_mac or device.mac == attachment.mac.lower())
-            and attachment.mtu in (0, device.mtu)
+            and device.vlan == vif.vlan
+            and (not self._kind.own_mac or device.mac == vif.mac.lower())
+            and vif.mtu in (0, device.mtu)
             and not device.up
         )
 
     def _delete(self, attachment_id: str) -> None:
-        name = Vif(attachment_id, port_id="", mac="", mtu=0).sandbox_device
+        name = sandbox_device(attachment_id)
         device = self._find(name)
         if device is not None and device.alias == alias(attachment_id):
             _delete_link(device, self._exchange(netlink.delete_link(device.index))[0])
         else:
-            sandboxes.visit(self._folder, lambda: self._delete_marked(attachment_id))
+            namespaces.visit(self._folders, lambda: self._delete_marked(attachment_id))
 
     def _delete_marked(self, attachment_id: str) -> None:
         for link in self._all():
@@ -183,7 +191,7 @@ class NicDataplane:
         return _marks(self._all())
 
     def _away(self) -> set[str]:
-        found = sandboxes.visit(self._folder, lambda: _marks(self._all()))
+        found = namespaces.visit(self._folders, lambda: _marks(self._all()))
         return {attachment_id for marks in found.values() for attachment_id in marks}
 
     def _all(self) -> tuple[Link, ...]:
@@ -213,12 +221,7 @@ class NicDataplane:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call, always to its end."""
-        work = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
+        return await to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, call))
 
 
 def _marks(links: tuple[Link, ...]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Mode `ovs`: a veth pair whose host's end is plugged into OVN's integration bridge."""
+"""Mode `ovs`: a veth pair whose host's end is plugged into a bridge of Open vSwitch."""
 
 import asyncio
 import time
@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fairlead.adapters.vif import hoststack, rows
-from fairlead.adapters.vif.batches import Batches
-from fairlead.adapters.vif.links import Fit, Found, Links
-from fairlead.adapters.vif.offload import disable_checksum_offload
-from fairlead.adapters.vif.ovsdb import Ovsdb
-from fairlead.adapters.vif.rows import InterfaceState, SwitchState
+from fairlead.adapters.kernel import hoststack
+from fairlead.adapters.kernel.batches import Batches
+from fairlead.adapters.kernel.links import Fit, Found, Links
+from fairlead.adapters.kernel.offload import disable_checksum_offload
+from fairlead.adapters.kernel.threads import to_its_end
+from fairlead.adapters.ovsdb import rows
+from fairlead.adapters.ovsdb.database import Ovsdb
+from fairlead.adapters.ovsdb.rows import SwitchState
+from fairlead.adapters.vif.plug import bridge_for
 from fairlead.concurrency import KeyedLocks
-from fairlead.model.errors import DataplaneError, FairleadError, WiringTimeout
+from fairlead.model.errors import DataplaneError, FairleadError
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
+from fairlead.ports.wired import Wired
 
 T = TypeVar("T")
 
@@ -30,7 +34,7 @@ class Step:
     """One step of the adapter's work, for metrics.
 
     name: `netlink` (count is messages), `host stack` (settings), `offload` (devices), `transaction` (1: one OVSDB
-    transaction committed), `wiring` (1: the wait for ovn-installed). seconds is the step's own time.
+    transaction committed), `wiring` (1: the wait for it). seconds is the step's own time.
     """
 
     name: str
@@ -39,11 +43,11 @@ class Step:
 
 
 class OvsDataplane:
-    """The Dataplane of a host with Open vSwitch and ovn-controller, in the host's own network namespace, as root.
+    """The Dataplane of a host with Open vSwitch, in the host's own network namespace, as root.
 
-    bridge: OVN's integration bridge. ovsdb: the database's address. timeout: seconds for one OVSDB transaction,
-    connecting included. wiring_timeout: seconds for OVN to put a plugged port's flows in place. on_step is told of
-    each step when it is done, from whatever thread did it.
+    ovsdb: the connection to the switch's database, which is closed with this. wired: whose word it is that a plugged
+    port is wired. bridge: the integration bridge, for ports of which Neutron names no other. on_step is told of each
+    step when it is done, from whatever thread did it.
 
     An apply costs four netlink messages in two system calls and one OVSDB transaction, a remove two messages and one
     transaction. A pair made anew under a port that is there costs one transaction more. What is to be deleted during a
@@ -52,20 +56,17 @@ class OvsDataplane:
 
     def __init__(
         self,
+        ovsdb: Ovsdb,
+        wired: Wired,
         *,
         bridge: str = "br-int",
-        ovsdb: str = "unix:/run/openvswitch/db.sock",
-        timeout: float = 5.0,
-        wiring_timeout: float = 10.0,
         on_step: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         self._bridge = bridge
-        self._wiring_timeout = wiring_timeout
+        self._wired = wired
         self._on_step = on_step
         self._links = Links(on_exchange=lambda count, seconds: on_step(Step("netlink", seconds, count)))
-        self._ovsdb = Ovsdb(
-            ovsdb, timeout=timeout, on_transaction=lambda seconds: on_step(Step("transaction", seconds, 1))
-        )
+        self._ovsdb = ovsdb
         self._threads = ThreadPoolExecutor(_NETLINK_THREADS, thread_name_prefix="fairlead-netlink")
         self._removals = Batches(self._delete_all)
         self._locks = KeyedLocks()
@@ -74,20 +75,22 @@ class OvsDataplane:
         """Say what the host's switch is. Raises SwitchUnavailable, also where the bridge is missing."""
         return await self._ovsdb.read(rows.host_view(self._bridge))
 
-    async def apply(self, attachment: Vif) -> None:
-        """Make the pair, plug it, and return when OVN's flows for it are in place.
+    async def apply(self, vif: Vif) -> None:
+        """Make the pair, plug it where Neutron says, and return when it is wired.
 
         On failure nothing stays behind, unless the sandbox's end has moved into a container, which then keeps what it
-        has. Raises SwitchUnavailable, DataplaneError and WiringTimeout.
+        has. Raises SwitchUnavailable, DataplaneError, UnsupportedRequest and Unavailable (see `bridge_for`), and what
+        Wired raises.
         """
-        async with self._locks.hold(attachment.id):
-            found = await self._in_thread(lambda: self._links.look(attachment))
-            switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
+        bridge = bridge_for(vif, self._bridge)
+        async with self._locks.hold(vif.id):
+            found = await self._in_thread(lambda: self._links.look(vif))
+            switch = await self._ovsdb.read(rows.look(vif, bridge))
             try:
-                await self._make(attachment, found, switch)
-                await self._plug(attachment)
+                await self._make(vif, found, switch, bridge)
+                await self._plug(vif, bridge)
             except BaseException as error:
-                await self._undo(attachment.id, error)
+                await self._undo(vif.id, error)
                 raise
 
     async def remove(self, attachment_id: str) -> None:
@@ -137,35 +140,30 @@ class OvsDataplane:
         await self._ovsdb.close()
         self._threads.shutdown(wait=False)
 
-    async def _make(self, attachment: Vif, found: Found, switch: SwitchState) -> None:
+    async def _make(self, vif: Vif, found: Found, switch: SwitchState, bridge: str) -> None:
         if found.fit is Fit.AWAY:
-            await self._in_thread(lambda: self._links.repair(attachment, found))
+            await self._in_thread(lambda: self._links.repair(vif, found))
         elif found.fit is not Fit.READY:
-            await self._free_name(attachment, switch)
-            await self._in_thread(lambda: self._links.make(attachment, found))
-        await self._in_thread(lambda: self._settle(attachment, found.fit, switch.datapath))
+            await self._free_name(vif, switch, bridge)
+            await self._in_thread(lambda: self._links.make(vif, found))
+        await self._in_thread(lambda: self._settle(vif, found.fit, switch.datapath))
 
-    async def _free_name(self, attachment: Vif, switch: SwitchState) -> None:
+    async def _free_name(self, vif: Vif, switch: SwitchState, bridge: str) -> None:
         """Wait until ovs-vswitchd holds no earlier device of the name.
 
         In user space it reads through a socket on the device, and keeps that one where it sees a port go and come
         back at once: the new device would be in the switch, and no packet would pass.
         """
         if switch.has_port:
-            await self._ovsdb.run(rows.unplug(attachment.id))
-            switch = await self._ovsdb.read(rows.look(attachment, self._bridge))
+            await self._ovsdb.run(rows.unplug(vif.id))
+            switch = await self._ovsdb.read(rows.look(vif, bridge))
         await self._ovsdb.configured(switch.configuration)
 
-    async def _plug(self, attachment: Vif) -> None:
-        with self._ovsdb.watch(attachment.host_device) as watch:
-            plugged = await self._ovsdb.plug(rows.plug(attachment, self._bridge))
-            started = time.perf_counter()
-            try:
-                async with asyncio.timeout(self._wiring_timeout):
-                    await watch.installed(plugged)
-            except TimeoutError as error:
-                raise self._not_wired(attachment, watch.get(plugged)) from error
-            self._on_step(Step("wiring", time.perf_counter() - started, 1))
+    async def _plug(self, vif: Vif, bridge: str) -> None:
+        await self._ovsdb.run(rows.plug(vif, bridge))
+        started = time.perf_counter()
+        await self._wired.wait(vif)
+        self._on_step(Step("wiring", time.perf_counter() - started, 1))
 
     async def _remove(self, attachment_id: str) -> None:
         await _try_all(
@@ -175,7 +173,7 @@ class OvsDataplane:
         )
 
     async def _delete(self, attachment_id: str) -> None:
-        refused = await _to_its_end(asyncio.create_task(self._removals.add(attachment_id)))
+        refused = await to_its_end(asyncio.create_task(self._removals.add(attachment_id)))
         if refused:
             raise refused
 
@@ -190,43 +188,19 @@ class OvsDataplane:
         except FairleadError as left:
             error.add_note(f"and cleaning up failed: {left}")
 
-    def _settle(self, attachment: Vif, fit: Fit, datapath: str) -> None:
+    def _settle(self, vif: Vif, fit: Fit, datapath: str) -> None:
         started = time.perf_counter()
-        written = hoststack.keep_off(attachment.host_device)
+        written = hoststack.keep_off(vif.host_device)
         self._on_step(Step("host stack", time.perf_counter() - started, written))
         if datapath == "netdev":
-            ends = (attachment.host_device,) if fit is Fit.AWAY else (attachment.host_device, attachment.sandbox_device)
+            ends = (vif.host_device,) if fit is Fit.AWAY else (vif.host_device, vif.sandbox_device)
             started = time.perf_counter()
             disable_checksum_offload(*ends)
             self._on_step(Step("offload", time.perf_counter() - started, len(ends)))
 
-    def _not_wired(self, attachment: Vif, seen: InterfaceState) -> WiringTimeout:
-        limit = f"within {self._wiring_timeout:g} s"
-        if seen.ofport is None:
-            return WiringTimeout(
-                f"Open vSwitch did not take {attachment.host_device} into {self._bridge} {limit}",
-                remedy="is ovs-vswitchd running on this host?",
-            )
-        if seen.error or seen.ofport < 0:
-            return WiringTimeout(f"Open vSwitch can't open {attachment.host_device}: {seen.error}")
-        return WiringTimeout(
-            f"OVN did not wire port {attachment.port_id} {limit}",
-            remedy="is ovn-controller running on this host and connected to the southbound database, "
-            "and does OVN know the port (`ovn-sbctl find Port_Binding logical_port=…`)?",
-        )
-
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call, always to its end."""
-        return await _to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, call))
-
-
-async def _to_its_end(work: asyncio.Future[T]) -> T:
-    """Await work that goes on though the caller gives up: what comes after a cancelled one must find it done."""
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
+        return await to_its_end(asyncio.get_running_loop().run_in_executor(self._threads, call))
 
 
 async def _try_all(what: str, *parts: Callable[[], Awaitable[object]]) -> None:

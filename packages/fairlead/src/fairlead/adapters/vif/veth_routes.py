@@ -11,8 +11,8 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final, TypeVar
 
-from fairlead.adapters.vif import netlink, netlink_routes
-from fairlead.adapters.vif.links import Fit, Links
+from fairlead.adapters.kernel import netlink, netlink_routes
+from fairlead.adapters.kernel.links import Fit, Links
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif
@@ -42,13 +42,13 @@ class RoutedDataplane:
         """Say what the host is; it has no switch."""
         return HostView(socket.gethostname(), bridge="", datapath="system", ovn_controller=False)
 
-    async def apply(self, attachment: Vif) -> None:
+    async def apply(self, vif: Vif) -> None:
         """Make the pair, and route the attachment's addresses to it. Raises DataplaneError; nothing is left then."""
-        async with self._locks.hold(attachment.id):
+        async with self._locks.hold(vif.id):
             try:
-                await asyncio.to_thread(self._apply, attachment)
+                await asyncio.to_thread(self._apply, vif)
             except DataplaneError:
-                await asyncio.to_thread(self._links.remove, [attachment.id])
+                await asyncio.to_thread(self._links.remove, [vif.id])
                 raise
 
     async def remove(self, attachment_id: str) -> None:
@@ -82,20 +82,18 @@ class RoutedDataplane:
             for attachment_id, link in sorted(marked.items())
         ]
 
-    def _apply(self, attachment: Vif) -> None:
-        found = self._links.look(attachment)
+    def _apply(self, vif: Vif) -> None:
+        found = self._links.look(vif)
         if found.fit in (Fit.ABSENT, Fit.WRONG):
-            self._links.make(attachment, found)
+            self._links.make(vif, found)
         else:
-            self._links.repair(attachment, found)
-        index = socket.if_nametoindex(attachment.host_device)
-        messages = [netlink_routes.put_address(gateway, index) for gateway in attachment.gateways]
-        messages += [
-            netlink_routes.put_device_route(address, index, protocol=PROTOCOL) for address in attachment.addresses
-        ]
+            self._links.repair(vif, found)
+        index = socket.if_nametoindex(vif.host_device)
+        messages = [netlink_routes.put_address(gateway, index) for gateway in vif.gateways]
+        messages += [netlink_routes.put_device_route(address, index, protocol=PROTOCOL) for address in vif.addresses]
         for answer in netlink.exchange(messages):
             if answer.error:
-                raise DataplaneError(f"the kernel does not route to {attachment.host_device}: {answer.reason}")
+                raise DataplaneError(f"the kernel does not route to {vif.host_device}: {answer.reason}")
 
 
 def become_router(nic: str, root: Path = Path("/proc/sys/net")) -> None:

@@ -70,10 +70,16 @@ class PortMembership:
         if record.owned:
             tag = member_tag(await self.node.host(), record.id)
             await self.node.network_service.untag_network(record.network_id, tag)
-        # Looked at anew after each turn: ports that were being made may have come meanwhile.
-        while left := self.node.port_table.in_use(record.id, *Use):
-            await delete_ports(self.node, [self.node.port_table.put(replace(one, leaving=True)) for one in left])
-        return not any(batch.joined_id == record.id for batch in self.node.store.all(Batch))
+        while True:
+            # Looked at anew after each turn: ports that were being made may have come meanwhile.
+            while left := self.node.port_table.in_use(record.id, *Use):
+                await delete_ports(self.node, [self.node.port_table.put(replace(one, leaving=True)) for one in left])
+            batches = [one.id for one in self.node.store.all(Batch) if one.joined_id == record.id]
+            answers = [answer for one in batches if (answer := self.node.provisioning.get(one))]
+            if not answers:
+                return not batches
+            for answer in answers:
+                await answer.wait()
 
     def find(self, joined_id: str) -> JoinedNetwork | None:
         """Return a network's record; one that was rebuilt may know only the beginning of the door's id."""

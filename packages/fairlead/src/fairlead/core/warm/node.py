@@ -1,5 +1,6 @@
 """What every use case works with: the ports of this node, its port_table and its name."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from fairlead.core.nesting.nesting import Nesting, OnChassis
@@ -15,7 +16,8 @@ class Node:
     """This host, as the core sees it.
 
     port_table: of the store's allocations. host_name: given by the operator; empty: what the switch says.
-    nesting: how ports become this node's. provisioning: the ids of the batches whose answer is waited for.
+    nesting: how ports become this node's. provisioning: of each batch whose answer is waited for, by
+    its id, what is set when it has come.
     """
 
     network_service: NetworkService
@@ -25,7 +27,7 @@ class Node:
     clock: Clock
     host_name: str = ""
     nesting: Nesting = field(default_factory=OnChassis)
-    provisioning: set[str] = field(default_factory=set)
+    provisioning: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def host(self) -> str:
         """Return the name by which Neutron knows this host. Raises SwitchUnavailable."""

@@ -1,5 +1,6 @@
 """Ports made and deleted in Neutron: the intent is in the store before, the result after."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
@@ -57,7 +58,7 @@ async def make_ports(
         tags=frozenset({OWNED, host_tag(host)} if at_once else {OWNED, host_tag(host), batch_tag(batch.id)}),
     )
     node.store.put(batch)
-    node.provisioning.add(batch.id)
+    answered = node.provisioning[batch.id] = asyncio.Event()
     try:
         ports = await node.network_service.create_ports([new] * count)
         return await _nest(node, batch, ports)
@@ -71,7 +72,8 @@ async def make_ports(
         node.store.delete(Batch, batch.id)
         raise
     finally:
-        node.provisioning.discard(batch.id)
+        del node.provisioning[batch.id]
+        answered.set()
 
 
 async def find_lost(node: Node, batch: Batch) -> None:

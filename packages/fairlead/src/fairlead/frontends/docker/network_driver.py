@@ -55,6 +55,7 @@ class NetworkDriver:
     async def delete_network(self, request: wire.NetworkOnly) -> dict[str, Any]:
         """Leave the Neutron network."""
         await self.networks.leave(request.network_id)
+        self.pools.forget(request.network_id)
         return {}
 
     async def create_endpoint(self, request: wire.CreateEndpoint) -> dict[str, Any]:

@@ -165,6 +165,12 @@ class AddressPools:
                     )
                 )
 
+    def forget(self, joined_id: str) -> None:
+        """Forget the pools of a network that has been left: dockerd releases them before it deletes the network."""
+        for pool in self.store.all(AddressPool):
+            if pool.joined_id == joined_id:
+                self.store.delete(AddressPool, pool.id)
+
     def _is_used(self, pool: AddressPool) -> bool:
         joined = self.store.get(JoinedNetwork, pool.joined_id) if pool.joined_id else None
         return joined is not None and joined.step is not Step.LEAVING

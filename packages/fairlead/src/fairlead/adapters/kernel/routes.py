@@ -8,9 +8,9 @@ import errno
 from collections.abc import Sequence
 from typing import Final
 
-from fairlead.adapters.vif import netlink, netlink_routes
-from fairlead.adapters.vif.netlink import Answer, Message
-from fairlead.adapters.vif.netlink_routes import Route
+from fairlead.adapters.kernel import netlink, netlink_routes
+from fairlead.adapters.kernel.netlink import Answer, Message
+from fairlead.adapters.kernel.netlink_routes import Route
 from fairlead.model.errors import Conflict, DataplaneError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.ports.routing import Nic

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fairlead.adapters.vif.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
+from fairlead.adapters.marks import ATTACHMENT_KEY, NETWORK_KEY, attachment_of_interface, host_device
 from fairlead.model.errors import DataplaneError, SwitchUnavailable
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView
@@ -26,26 +26,22 @@ Change = Callable[[Tables, Any], T]
 
 @dataclass(frozen=True, slots=True)
 class InterfaceState:
-    """An Interface row.
+    """An Interface row of Fairlead's.
 
-    ofport is None until ovs-vswitchd has looked at the device, -1 where it could not open it; error says why.
+    installed: ovn-controller says that the port's flows are in place. ofport is None until ovs-vswitchd has looked at
+    the device, -1 where it could not open it; error says why.
     """
 
     row: uuid.UUID
     name: str
-    external_ids: Mapping[str, str]
+    installed: bool = False
     ofport: int | None = None
     error: str = ""
-
-    @property
-    def installed(self) -> bool:
-        """Whether ovn-controller says that the port's flows are in place."""
-        return self.external_ids.get("ovn-installed") == "true"
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchState:
-    """How the switch stands with an attachment.
+    """How the switch stands with an vif.
 
     datapath: `system` or `netdev`. configuration: the number (`next_cfg`) of the newest one that ovs-vswitchd has been
     asked to bring about.
@@ -56,33 +52,36 @@ class SwitchState:
     configuration: int
 
 
-def interface_state(row: Any) -> InterfaceState:
-    """Copy an Interface row out of the replica."""
+def interface_state(row: Any) -> InterfaceState | None:
+    """Copy an Interface row out of the replica; None where it is not Fairlead's."""
+    external_ids = row.external_ids
+    if attachment_of_interface(row.name, external_ids) is None:
+        return None
     return InterfaceState(
         row=row.uuid,
         name=row.name,
-        external_ids=dict(row.external_ids),
+        installed=external_ids.get("ovn-installed") == "true",
         ofport=next(iter(row.ofport), None),
         error=next(iter(row.error), ""),
     )
 
 
-def look(attachment: Vif, bridge: str) -> Change[SwitchState]:
+def look(vif: Vif, bridge: str) -> Change[SwitchState]:
     """Read how the switch stands with an attachment; the change raises SwitchUnavailable without the bridge."""
 
     def change(tables: Tables, _transaction: Any) -> SwitchState:
         switch = _open_vswitch(tables)
         return SwitchState(
             datapath=_datapath(_bridge(tables, bridge)),
-            has_port=_named(tables, "Port", attachment.host_device) is not None,
+            has_port=_named(tables, "Port", vif.host_device) is not None,
             configuration=switch.next_cfg,
         )
 
     return change
 
 
-def plug(attachment: Vif, bridge: str) -> Change[InterfaceState]:
-    """Give the attachment its Port and Interface on the bridge; the result is the Interface as it then is.
+def plug(vif: Vif, bridge: str) -> Change[None]:
+    """Give the attachment its Port and Interface on the bridge.
 
     A row that is as wished stays. One that is not is replaced in the same transaction: a fresh row carries no
     `ovn-installed` of an earlier plug.
@@ -90,35 +89,34 @@ def plug(attachment: Vif, bridge: str) -> Change[InterfaceState]:
     The change raises SwitchUnavailable without the bridge, DataplaneError where another's port has the name.
     """
     wanted = {
-        "iface-id": attachment.port_id,
-        "attached-mac": attachment.mac,
+        "iface-id": vif.port_id,
+        "attached-mac": vif.mac,
         "iface-status": "active",
-        ATTACHMENT_KEY: attachment.id,
-        NETWORK_KEY: attachment.network_id,
+        ATTACHMENT_KEY: vif.id,
+        NETWORK_KEY: vif.network_id,
     }
 
-    def change(tables: Tables, transaction: Any) -> InterfaceState:
-        transaction.add_comment(f"fairlead: plug {attachment.id}")
+    def change(tables: Tables, transaction: Any) -> None:
+        transaction.add_comment(f"fairlead: plug {vif.id}")
         switch = _bridge(tables, bridge)
-        found = _named(tables, "Port", attachment.host_device)
+        found = _named(tables, "Port", vif.host_device)
         if found is not None:
             interface = found.interfaces[0]
-            if _marks(found) != {attachment.id}:
+            if _marks(found) != {vif.id}:
                 raise DataplaneError(
-                    f"Open vSwitch has a port {attachment.host_device} that is not this attachment's",
-                    remedy=f"`ovs-vsctl del-port {attachment.host_device}` if nothing needs it",
+                    f"Open vSwitch has a port {vif.host_device} that is not this attachment's",
+                    remedy=f"`ovs-vsctl del-port {vif.host_device}` if nothing needs it",
                 )
             if found in switch.ports and wanted.items() <= interface.external_ids.items():
-                return interface_state(interface)
+                return
             _drop(tables, found)
         interface = transaction.insert(tables["Interface"])
-        interface.name = attachment.host_device
+        interface.name = vif.host_device
         interface.external_ids = wanted
         port = transaction.insert(tables["Port"])
-        port.name = attachment.host_device
+        port.name = vif.host_device
         port.interfaces = [interface]
         switch.addvalue("ports", port)
-        return InterfaceState(interface.uuid, attachment.host_device, wanted)
 
     return change
 

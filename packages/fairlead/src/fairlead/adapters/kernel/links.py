@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from fairlead.adapters.vif import netlink
-from fairlead.adapters.vif.marks import alias, attachment_of_device, host_device
-from fairlead.adapters.vif.netlink import Answer, Link, Message
+from fairlead.adapters.kernel import netlink
+from fairlead.adapters.kernel.netlink import Answer, Link, Message
+from fairlead.adapters.marks import alias, attachment_of_device, host_device
 from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif
 
@@ -47,29 +47,29 @@ class Links:
     def __init__(self, on_exchange: Callable[[int, float], None]) -> None:
         self._on_exchange = on_exchange
 
-    def look(self, attachment: Vif) -> Found:
+    def look(self, vif: Vif) -> Found:
         """Compare the attachment's devices with what it needs.
 
         Raises DataplaneError where a device of that name is not this attachment's.
         """
-        host, sandbox = self._find(attachment.host_device, attachment.sandbox_device)
+        host, sandbox = self._find(vif.host_device, vif.sandbox_device)
         if host is None:
             return Found(Fit.ABSENT)
-        if host.alias != alias(attachment.id):
-            raise _taken(attachment.host_device)
+        if host.alias != alias(vif.id):
+            raise _taken(vif.host_device)
         if host.peer_away:
             return Found(Fit.AWAY, host)
-        return Found(Fit.READY if _as_wished(host, sandbox, attachment) else Fit.WRONG, host)
+        return Found(Fit.READY if _as_wished(host, sandbox, vif) else Fit.WRONG, host)
 
-    def make(self, attachment: Vif, found: Found) -> None:
+    def make(self, vif: Vif, found: Found) -> None:
         """Make the pair, instead of the one that was found: both MTUs, the MAC, the host's end up and marked.
 
         Raises DataplaneError where the kernel refuses, or has a device of either name.
         """
-        name, peer, mtu = attachment.host_device, attachment.sandbox_device, attachment.mtu
+        name, peer, mtu = vif.host_device, vif.sandbox_device, vif.mtu
         messages = [
-            netlink.new_veth(name, peer, peer_mac=attachment.mac, mtu=mtu),
-            netlink.bring_up(name, alias=alias(attachment.id)),
+            netlink.new_veth(name, peer, peer_mac=vif.mac, mtu=mtu),
+            netlink.bring_up(name, alias=alias(vif.id)),
         ]
         if found.host is not None:
             messages.insert(0, netlink.delete_link(found.host.index))
@@ -85,11 +85,11 @@ class Links:
                     raise refused
             _check(marked, f"can't set up {name}")
 
-    def repair(self, attachment: Vif, found: Found) -> None:
+    def repair(self, vif: Vif, found: Found) -> None:
         """Set the host's end up and to the MTU, where the other end has moved away and the pair can't be made anew."""
         host = found.host
-        if host is not None and not (host.up and _same_mtu(host, attachment)):
-            (answer,) = self._exchange(netlink.bring_up(host.name, mtu=attachment.mtu))
+        if host is not None and not (host.up and _same_mtu(host, vif)):
+            (answer,) = self._exchange(netlink.bring_up(host.name, mtu=vif.mtu))
             _check(answer, f"can't set up {host.name}")
 
     def is_away(self, attachment_id: str) -> bool:
@@ -169,21 +169,21 @@ class Links:
         return answers
 
 
-def _as_wished(host: Link, sandbox: Link | None, attachment: Vif) -> bool:
+def _as_wished(host: Link, sandbox: Link | None, vif: Vif) -> bool:
     return (
         sandbox is not None
         and sandbox.peer == host.index
         and not sandbox.peer_away
         and not sandbox.up
-        and sandbox.mac == attachment.mac.lower()
-        and _same_mtu(sandbox, attachment)
+        and sandbox.mac == vif.mac.lower()
+        and _same_mtu(sandbox, vif)
         and host.up
-        and _same_mtu(host, attachment)
+        and _same_mtu(host, vif)
     )
 
 
-def _same_mtu(link: Link, attachment: Vif) -> bool:
-    return attachment.mtu in (0, link.mtu)
+def _same_mtu(link: Link, vif: Vif) -> bool:
+    return vif.mtu in (0, link.mtu)
 
 
 def _taken(name: str) -> DataplaneError:

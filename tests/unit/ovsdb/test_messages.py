@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.adapters.vif.messages import Parser
+from fairlead.adapters.ovsdb.messages import Parser
 
 values = st.recursive(
     st.none()

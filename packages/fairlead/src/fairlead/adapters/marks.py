@@ -19,8 +19,18 @@ def host_device(attachment_id: str) -> str:
     return Vif(attachment_id, port_id="", mac="", mtu=0).host_device
 
 
+def sandbox_device(attachment_id: str) -> str:
+    """Name the sandbox's end of an attachment of which only the id is known."""
+    return Vif(attachment_id, port_id="", mac="", mtu=0).sandbox_device
+
+
+def host_end_of(device: str) -> str:
+    """Name the host's end of the pair that has this device as its sandbox's end."""
+    return host_device(device.removeprefix(sandbox_device("")))
+
+
 def alias(attachment_id: str) -> str:
-    """Return the alias (`ip link … alias`) that the host's end carries."""
+    """Return the alias (`ip link … alias`) that the host's end carries, and the sandbox's once it is finished there."""
     return _ALIAS + attachment_id
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from fairlead.adapters.vif import netlink
-from fairlead.adapters.vif.links import Links
-from fairlead.adapters.vif.marks import alias, host_device
-from fairlead.adapters.vif.netlink import Answer, Link, Message
+from fairlead.adapters.kernel import netlink
+from fairlead.adapters.kernel.links import Links
+from fairlead.adapters.kernel.netlink import Answer, Link, Message
+from fairlead.adapters.marks import alias, host_device
 
 IDS = [f"{number:011x}" + "e" * 53 for number in range(4)]
 

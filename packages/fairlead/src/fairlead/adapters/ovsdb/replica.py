@@ -4,7 +4,6 @@ Importing this imports ovsdbapp (0.1 s), so `ovsdb` does it in its own thread an
 """
 
 import time
-import uuid
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Generic
@@ -15,10 +14,10 @@ from ovsdbapp.backend.ovs_idl.command import BaseCommand
 from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
-from fairlead.adapters.vif.events import Configured, Connected, Report
-from fairlead.adapters.vif.messages import Parser
-from fairlead.adapters.vif.rows import Change, T, interface_state
-from fairlead.adapters.vif.schema import SCHEMA
+from fairlead.adapters.ovsdb.events import Configured, Connected, Gone, Report
+from fairlead.adapters.ovsdb.messages import Parser
+from fairlead.adapters.ovsdb.rows import Change, T, interface_state
+from fairlead.adapters.ovsdb.schema import SCHEMA
 
 _BACKOFF_MS = 1000  # the least that ovs allows; its default grows to 8 s, longer than a container's start may wait
 
@@ -41,7 +40,6 @@ class Call(BaseCommand, Generic[T]):  # type: ignore[misc]  # ovsdbapp's types a
         super().__init__(SimpleNamespace(idl=idl))
         self._change = change
         self._deadline = deadline
-        self._permanent: Callable[[uuid.UUID], uuid.UUID | None] = lambda _row: None
         self.sent = False
 
     def run_idl(self, txn: Any) -> None:
@@ -52,14 +50,9 @@ class Call(BaseCommand, Generic[T]):  # type: ignore[misc]  # ovsdbapp's types a
             raise Disconnected
         self.result = self._change(self.api.idl.tables, txn)
 
-    def post_commit(self, txn: Any) -> None:
-        """Learn the rows' permanent ids; called after a transaction that changed something."""
+    def post_commit(self, _txn: Any) -> None:
+        """Take note that the database was asked; called after a transaction that changed something."""
         self.sent = True
-        self._permanent = txn.get_insert_uuid
-
-    def permanent(self, row: uuid.UUID) -> uuid.UUID:
-        """Give the id the database knows a row by, which is not the one it had within the transaction."""
-        return self._permanent(row) or row
 
 
 class _Replica(OvsdbIdl):  # type: ignore[misc]  # ovsdbapp's types are unknown
@@ -96,8 +89,9 @@ class _Replica(OvsdbIdl):  # type: ignore[misc]  # ovsdbapp's types are unknown
         table = row._table.name
         if table == "Open_vSwitch":
             self._report(Configured(row.cur_cfg))
-        elif table == "Interface" and event != ROW_DELETE:
-            self._report(interface_state(row))
+        elif table == "Interface":
+            state = interface_state(row) if event != ROW_DELETE else None
+            self._report(state or Gone(row.uuid, row.name))
 
 
 class Replica:

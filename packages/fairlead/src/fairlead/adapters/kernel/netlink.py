@@ -3,8 +3,8 @@
 The coding is our own, since Fairlead knows few messages and attributes: a library of the whole of rtnetlink costs
 14 MB in every agent, and the coding took longer than the kernel's work (ADR 2, ADR 5). Routes are in `netlink_routes`.
 
-The socket is opened for each exchange in the calling thread's network namespace. That makes an exchange safe from any
-thread and leaves nothing open.
+A socket speaks to the network namespace that the calling thread is in when it is opened, from then on and from whatever
+thread. `exchange` opens one for each exchange: that makes it safe from any thread and leaves nothing open.
 
 Sources: netlink(7), rtnetlink(7), linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/veth.h. All numbers are in
 the host's byte order.
@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,7 @@ _TIMEOUT_S = 10.0  # an answer takes microseconds; this only bounds a kernel tha
 _SOL_NETLINK, _NETLINK_EXT_ACK = 270, 11  # send the reason in words with a refusal
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 NLM_F_REQUEST, _NLM_F_MULTI, NLM_F_ACK = 0x1, 0x2, 0x4
-_NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x200, 0x400, 0x300
+NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x200, 0x400, 0x300
 _NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200  # of an answer: the request's body is left out; attributes follow
 _NLMSGERR_ATTR_MSG = 1
 _ATTRIBUTE_TYPE = 0x3FFF  # the two bits above are flags
@@ -39,7 +40,7 @@ _RTEXT_FILTER_SKIP_STATS = 1 << 3
 # linux/if.h, linux/if_link.h, linux/veth.h
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK = 1, 3, 4, 5
-_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 18, 20, 27, 29, 37
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_EXT_MASK, _IFLA_LINK_NETNSID = 18, 20, 27, 28, 29, 37
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
 _IFLA_VLAN_ID = 1
@@ -51,6 +52,8 @@ _ATTRIBUTE: Final = struct.Struct("=HH")  # nlattr: length without padding, type
 _U32: Final = struct.Struct("=I")
 _S32: Final = struct.Struct("=i")
 _U16: Final = struct.Struct("=H")
+
+Socket = socket.socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +127,10 @@ def dump_veths() -> Message:
     return dump_links("veth")
 
 
-def dump_links(kind: str) -> Message:
-    """Ask for every device of a kind in the namespace."""
-    return Message(_RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, _device() + _NO_STATISTICS + _info(_kind(kind)))
+def dump_links(kind: str = "") -> Message:
+    """Ask for every device of a kind in the namespace; empty: of all kinds."""
+    of_kind = _info(_kind(kind)) if kind else b""
+    return Message(_RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, _device() + _NO_STATISTICS + of_kind)
 
 
 def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
@@ -138,7 +142,7 @@ def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
     mac = attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", "")))
     other = attribute(_VETH_INFO_PEER, _device() + _text(_IFLA_IFNAME, peer) + mac + size)
     body = _device() + _text(_IFLA_IFNAME, name) + size + _info(_VETH + attribute(_IFLA_INFO_DATA, other))
-    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL, body)
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 def new_over(kind: str, name: str, parent: int, *, mac: str = "", mtu: int = 0, data: bytes = b"") -> Message:
@@ -155,7 +159,7 @@ def new_over(kind: str, name: str, parent: int, *, mac: str = "", mtu: int = 0, 
     if mtu:
         body += _number(_IFLA_MTU, mtu)
     body += _info(_kind(kind) + (attribute(_IFLA_INFO_DATA, data) if data else b""))
-    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | _NLM_F_EXCL, body)
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body)
 
 
 def vlan_settings(vlan: int) -> bytes:
@@ -184,6 +188,24 @@ def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Message:
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
 
 
+def change_link(index: int, *, namespace: int = -1, name: str = "", mac: str = "", mtu: int = 0, up: bool) -> Message:
+    """Change a device by its index, in this order: namespace, MAC, MTU, name, state. Empty and 0 leave as it is.
+
+    namespace: an open file of a network namespace to move the device into, -1: none. A refusal of one does not take
+    back those before it. In its new namespace the device may have another index.
+    """
+    body = _device(index=index, flags=_IFF_UP if up else 0, change=_IFF_UP)
+    if namespace >= 0:
+        body += _number(_IFLA_NET_NS_FD, namespace)
+    if mac:
+        body += attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+    if mtu:
+        body += _number(_IFLA_MTU, mtu)
+    if name:
+        body += _text(_IFLA_IFNAME, name)
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
+
+
 def delete_link(index: int) -> Message:
     """Delete a device; a veth takes its other end with it, in whatever namespace that is."""
     return Message(_RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, _device(index=index))
@@ -200,10 +222,31 @@ def delete_group(group: int) -> Message:
 
 
 def exchange(messages: Sequence[Message]) -> list[Answer]:
+    """Do as `talk`, on a socket of the calling thread's namespace that is closed at the end."""
+    with open_socket() as handle:
+        return talk(handle, messages)
+
+
+@contextmanager
+def open_socket() -> Iterator[Socket]:
+    """Open a socket to the network namespace that the calling thread is in. Raises DataplaneError."""
+    try:
+        handle = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    except OSError as error:
+        raise _silent(error) from error
+    with handle:
+        handle.settimeout(_TIMEOUT_S)
+        handle.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        handle.bind((0, 0))
+        yield handle
+
+
+def talk(handle: Socket, messages: Sequence[Message]) -> list[Answer]:
     """Send all messages in one system call and return the kernel's answer to each, in order.
 
     The kernel works through them before the call returns, so a process can't die between two of them. A refused
-    message does not stop the next ones. Blocks (deleting a device takes it 15 ms and more): call it from a thread.
+    message does not stop the next ones. At most one of them may be a dump, and that the last: the kernel does one at a
+    time. Blocks (deleting a device takes it 15 ms and more): call it from a thread.
 
     Raises DataplaneError where the kernel does not answer at all, or not in rtnetlink's form.
     """
@@ -212,24 +255,24 @@ def exchange(messages: Sequence[Message]) -> list[Answer]:
     others: dict[int, list[bytes]] = {sequence: [] for sequence in links}
     last: dict[int, Reply] = {}
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
-            netlink.settimeout(_TIMEOUT_S)
-            netlink.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
-            netlink.bind((0, 0))
-            netlink.send(data)
-            while len(last) < len(messages):
-                for reply in decode(netlink.recv(_RECEIVE_BYTES)):
-                    if reply.sequence not in links:
-                        continue
-                    if reply.link is not None:
-                        links[reply.sequence].append(reply.link)
-                    if reply.other:
-                        others[reply.sequence].append(reply.other)
-                    if reply.last:
-                        last[reply.sequence] = reply
+        handle.send(data)
+        while len(last) < len(messages):
+            for reply in decode(handle.recv(_RECEIVE_BYTES)):
+                if reply.sequence not in links:
+                    continue
+                if reply.link is not None:
+                    links[reply.sequence].append(reply.link)
+                if reply.other:
+                    others[reply.sequence].append(reply.other)
+                if reply.last:
+                    last[reply.sequence] = reply
     except OSError as error:
-        raise DataplaneError(f"the kernel does not answer over rtnetlink: {error.strerror or error}") from error
+        raise _silent(error) from error
     return [Answer(tuple(links[n]), last[n].error, last[n].reason, tuple(others[n])) for n in links]
+
+
+def _silent(error: OSError) -> DataplaneError:
+    return DataplaneError(f"the kernel does not answer over rtnetlink: {error.strerror or error}")
 
 
 def encode(messages: Sequence[Message]) -> bytes:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fairlead.adapters.vif.batches import Batches
+from fairlead.adapters.kernel.batches import Batches
 
 
 class Worker:

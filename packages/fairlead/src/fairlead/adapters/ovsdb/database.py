@@ -4,16 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fairlead.adapters.vif.events import OvsdbEvents, Report, Watch
-from fairlead.adapters.vif.rows import Change, InterfaceState, T
+from fairlead.adapters.ovsdb.events import OvsdbEvents, Report
+from fairlead.adapters.ovsdb.rows import Change, InterfaceState, T
 from fairlead.model.errors import DataplaneError, FairleadError, SwitchUnavailable
 
 if TYPE_CHECKING:
-    from fairlead.adapters.vif.replica import Call, Replica
+    from fairlead.adapters.ovsdb.replica import Call, Replica
 
 
 class Ovsdb:
@@ -44,14 +43,16 @@ class Ovsdb:
         """Run a change that only reads, as soon as the connection is up. Raises as run does."""
         return await self._call(lambda replica, deadline: replica.read(change, deadline))
 
-    async def plug(self, change: Change[InterfaceState]) -> InterfaceState:
-        """Like run, for a change that may insert the row it results in."""
-        call = await self._call(lambda replica, deadline: self._commit(replica, change, deadline))
-        return replace(call.result, row=call.permanent(call.result.row))
+    def interface(self, name: str) -> InterfaceState | None:
+        """Return what is known of Fairlead's Interface of that name, at once; None where there is none."""
+        return self._events.interface(name)
 
-    def watch(self, interface: str) -> AbstractContextManager[Watch]:
-        """Watch the Interfaces of a name; begin before the change whose effect is awaited."""
-        return self._events.watch(interface)
+    async def installed(self, name: str) -> None:
+        """Return when ovn-controller has put the flows in place of the Interface of that name.
+
+        To be asked after a plug. Waits for ever: how long that is worth it, the caller knows.
+        """
+        await self._events.installed(name)
 
     async def configured(self, number: int) -> None:
         """Return when ovs-vswitchd has brought about the configuration of that number, and let go of what it held.
@@ -94,7 +95,7 @@ class Ovsdb:
         """Do the work in the executor's thread; None where the connection is down just now."""
         from ovsdbapp.exceptions import OvsdbAppException  # noqa: PLC0415  # see replica's first lines
 
-        from fairlead.adapters.vif.replica import Disconnected, Expired, Replica  # noqa: PLC0415
+        from fairlead.adapters.ovsdb.replica import Disconnected, Expired, Replica  # noqa: PLC0415
 
         try:
             if self._replica is None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.adapters.vif import netlink
-from fairlead.adapters.vif.netlink import Link, Reply
+from fairlead.adapters.kernel import netlink
+from fairlead.adapters.kernel.netlink import Link, Reply
 from fairlead.model.errors import DataplaneError
 
 DEVICE = struct.pack("=BxHiII", 0, 0, 7, 1, 0)
@@ -171,3 +171,23 @@ def test_an_ipvlan_device_says_its_mode_and_no_mac() -> None:
 def test_asking_for_a_kind_makes_nothing(kind: str) -> None:
     (answer,) = netlink.exchange([netlink.new_over(kind, "", 0)])
     assert answer.error
+
+
+@pytest.mark.skipif(struct.pack("=H", 1) != b"\1\0", reason="the bytes are those of a little-endian host")
+def test_a_device_that_moves_is_told_all_that_it_is_to_be_at_once() -> None:
+    moved = netlink.change_link(7, namespace=9, name="eth0", mac="FA:16:3e:00:00:01", mtu=1442, up=True)
+    assert moved.body == bytes.fromhex(
+        "00000000 07000000 01000000 01000000"  # by its index; up
+        "0800 1c00 09000000 0a00 0100 fa163e000001 0000 0800 0400 a2050000"  # IFLA_NET_NS_FD, MAC, MTU
+        "0900 0300 6574683000 000000"  # IFLA_IFNAME
+    )
+    down = netlink.change_link(7, up=False)
+    assert down.body == bytes.fromhex("00000000 07000000 00000000 01000000")
+
+
+def test_one_socket_serves_many_exchanges_and_one_dump_may_end_each() -> None:
+    with netlink.open_socket() as handle:
+        for _ in range(2):
+            lo, dump = netlink.talk(handle, [netlink.get_link("lo"), netlink.dump_links()])
+            assert [link.name for link in lo.links] == ["lo"]
+            assert "lo" in [link.name for link in dump.links]

@@ -1,6 +1,6 @@
 import pytest
 
-from fairlead.adapters.vif.marks import (
+from fairlead.adapters.marks import (
     ATTACHMENT_KEY,
     alias,
     attachment_of_device,
