@@ -8,7 +8,9 @@ from typing import Self
 
 from fairlead.core.attachments.allocations import Allocations
 from fairlead.core.attachments.endpoints import Endpoints
+from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
+from fairlead.core.background.errands import Errands
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.networks.lookup import find_network
 from fairlead.core.networks.pools import AddressPools
@@ -24,7 +26,10 @@ from fairlead.core.warm.sizing import PoolLimits
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What front ends call: pools, allocations, memberships, endpoints. What runs beside: devices, keeper, sweep."""
+    """What front ends call: pools, allocations, memberships, endpoints. What runs beside: devices, keeper, sweep.
+
+    errands: what use cases start and do not wait for; to be closed in the end.
+    """
 
     node: Node
     pools: AddressPools
@@ -36,13 +41,24 @@ class Engine:
     keeper: Keeper
     sweep: Sweep
     rebuild: Rebuild
+    errands: Errands
 
     @classmethod
-    def over(cls, node: Node, limits: PoolLimits, *, random: Callable[[], float] = by_chance) -> Self:
-        """Build the use cases over a node. random gives numbers from 0 up to 1."""
-        wake_up, backoff = WakeUp(), Backoff(random)
+    def over(
+        cls,
+        node: Node,
+        limits: PoolLimits,
+        *,
+        random: Callable[[], float] = by_chance,
+        failed: Callable[[str], None] = lambda _task: None,
+    ) -> Self:
+        """Build the use cases over a node.
+
+        random gives numbers from 0 up to 1. failed is called for unforeseen errors, with the name of what they ended.
+        """
+        wake_up, backoff, errands = WakeUp(), Backoff(random), Errands(failed)
         pools, memberships = AddressPools(node, partial(find_network, node), node.nesting.is_on), Memberships(node)
-        warm, devices = WarmPools(node, limits, backoff, wake_up.wake), Devices(node)
+        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, errands), Devices(node)
         return cls(
             node=node,
             pools=pools,
@@ -52,6 +68,7 @@ class Engine:
             devices=devices,
             warm=warm,
             keeper=Keeper(node, memberships, warm, wake_up=wake_up, backoff=backoff, random=random),
-            sweep=Sweep(node, memberships, warm),
+            sweep=Sweep(node, memberships, warm, Attempts(node.clock, backoff, failed=partial(failed, "sweep"))),
             rebuild=Rebuild(node, limits.cool_down),
+            errands=errands,
         )
