@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test coverage coverage-all wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
@@ -27,12 +27,23 @@ check: setup ## style, types, layers and the fast tests; no root needed
 	@$(RUN)/ruff check --quiet .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo
-	@$(PYTEST) -q -m "not root and not real"
+	@$(PYTEST) -q -m "not root and not real and not wheels"
 
 test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
-	@$(PYTEST) -v --durations=20 -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "root or real"
+	@$(PYTEST) -v --durations=20 -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "root or real or wheels"
+
+coverage: setup ## which branches the fast tests reach, by room; what they don't is listed in build/coverage
+	@packaging/coverage fast
+
+coverage-all: coverage ## the same of every tier, agents in a lab's namespaces included (root)
+	@$(RUN)/fairlead lab install --virtual-machines
+	@packaging/build-flannel
+	@packaging/coverage slow
+
+wheels: ## a wheel and an sdist of each distribution in build/dist, and how large they are
+	@packaging/build-wheels
 
 flannel: ## real flanneld, CNI plugins and etcd in build/flannel/bin
 	@packaging/build-flannel

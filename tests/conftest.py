@@ -51,5 +51,7 @@ def lab() -> Iterator[Lab]:
     try:
         made.up()
         yield made
+        # Killed with the lab, an agent would not write down what it reached (`make coverage-all`).
+        made.stop("agent")
     finally:
         made.down()

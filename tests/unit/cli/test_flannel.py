@@ -161,3 +161,12 @@ def test_a_configuration_that_can_not_be_is_refused(arguments: list[str], said: 
     done = run("config", *arguments)
     assert done.exit_code == 1
     assert said in done.output
+
+
+def test_a_node_without_leases_is_told_what_to_look_for(agent: AgentSocket) -> None:
+    agent.answer = {"leases": [], "trouble": {}}
+    done = run("status")
+    assert (done.exit_code, done.output) == (
+        0,
+        "no leases: has flanneld run `fairlead flannel post-startup` yet?\n",
+    )

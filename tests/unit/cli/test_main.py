@@ -34,3 +34,9 @@ def test_an_error_is_one_line_with_what_to_do() -> None:
     done = CliRunner().invoke(main, ["agent", "--config", "/nowhere/fairlead.toml"])
     assert done.exit_code == 1
     assert done.stderr == "fairlead: /nowhere/fairlead.toml does not exist: name another file with --config\n"
+
+
+def test_a_command_that_nobody_brings_is_told_to_be_none() -> None:
+    done = CliRunner().invoke(main, ["fly"])
+    assert done.exit_code == 2
+    assert "No such command 'fly'" in done.stderr

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fairlead.core.networks.ranges import ranges_without
 from fairlead.model.network import AddressRange
-from fairlead.model.tags import member_tag, network_name, pool_tag, port_name
+from fairlead.model.tags import described_block, described_network, member_tag, network_name, pool_tag, port_name
 
 hosts = st.from_regex(r"[a-z0-9.-]{1,200}", fullmatch=True)
 
@@ -17,6 +17,19 @@ def test_a_members_tag_fits_and_differs_by_host(one: str, other: str) -> None:
     tags = {member_tag(host, "ab" * 32) for host in (one, other)}
     assert all(len(tag) <= 60 for tag in tags)
     assert len(tags) == len({one, other})
+
+
+def test_a_long_hosts_tag_ends_in_a_hash_of_the_whole() -> None:
+    one, other = (member_tag("node-" * 20 + last, "ab" * 32) for last in "12")
+    assert len(one) == len(other) == 60
+    assert one.startswith("fairlead:host=node-node-")
+    assert one != other
+
+
+def test_a_description_of_somebody_elses_tells_nothing() -> None:
+    assert described_network("Web server") is None
+    assert described_block("Container network web") is None
+    assert described_block("range 10.20.0.0/24") is None
 
 
 def test_the_longest_range_fits_into_a_tag() -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from email.utils import formatdate
 from ipaddress import ip_network
 
+import msgspec
 import pytest
 
-from fairlead.adapters.neutron import NeutronService
+from fairlead.adapters.neutron import NeutronService, wire
 from fairlead.model.errors import (
     AuthenticationFailed,
     CloudUnavailable,
@@ -241,6 +242,31 @@ async def test_a_closed_port_is_named_with_the_url(cloud: FakeCloud) -> None:
             CloudUnavailable, match=r"Neutron at http://127\.0\.0\.1:\d+/network/v2\.0 can't be reached"
         ):
             await neutron.find_networks()
+
+
+@pytest.mark.parametrize("call", ["tag_network", "untag_network"])
+async def test_trouble_with_a_tag_is_not_taken_for_a_network_that_is_gone(
+    cloud: FakeCloud, neutron: NeutronService, call: str
+) -> None:
+    network = await neutron.create_network(NEW)
+    cloud.fail(Fault(path="/tags/", status=500))
+    with pytest.raises(CloudUnavailable, match="HTTP 500"):
+        await getattr(neutron, call)(network.id, "fairlead")
+
+
+def test_an_answer_that_lacks_what_was_asked_for_is_not_neutrons() -> None:
+    with pytest.raises(msgspec.ValidationError, match="the answer has no 'quota'"):
+        wire.read_quota(b'{"quotas": {}}')
+
+
+async def test_to_close_while_keystone_is_asked_waits_for_no_answer(cloud: FakeCloud) -> None:
+    cloud.fail(Fault(How.HANG, service="identity", times=100))
+    async with NeutronService(cloud.credentials(), connect_timeout=0.2, total_timeout=0.5) as neutron:
+        asking = asyncio.create_task(neutron.find_networks())
+        await asyncio.sleep(0)  # the question is on its way
+        asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 async def test_a_cancelled_call_leaves_nothing_open(cloud: FakeCloud) -> None:

@@ -57,6 +57,16 @@ async def test_a_certificate_of_cacert_is_trusted(secure_cloud: FakeCloud, certi
         assert await neutron.find_networks() == []
 
 
+async def test_a_client_that_has_a_certificate_of_its_own_shows_it(certificate: Path) -> None:
+    asks_for_one = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    asks_for_one.load_cert_chain(certificate)
+    asks_for_one.verify_mode = ssl.CERT_REQUIRED
+    async with FakeCloud(tls=asks_for_one) as cloud:
+        config = replace(cloud.credentials(), cacert=str(certificate), cert=str(certificate))
+        async with NeutronService(config) as neutron:
+            assert await neutron.find_networks() == []
+
+
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 async def test_any_certificate_is_trusted_where_the_operator_says_so(secure_cloud: FakeCloud) -> None:
     async with NeutronService(replace(secure_cloud.credentials(), verify=False)) as neutron:

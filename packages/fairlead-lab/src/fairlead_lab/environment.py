@@ -54,11 +54,11 @@ def make_environment(environment: Path, log: Path) -> None:
 
 def _find_uv() -> str:
     try:
-        from uv import find_uv_bin  # noqa: PLC0415  an extra's dependency, wanted only here
+        from uv import find_uv_bin  # noqa: PLC0415  wanted only here
     except ImportError:
         found = shutil.which("uv")
         if found is None:
-            raise LabError("uv is not installed", remedy="pip install 'fairlead[lab]'") from None
+            raise LabError("uv is not installed", remedy="pip install uv") from None
         return found
     return os.fspath(find_uv_bin())
 
