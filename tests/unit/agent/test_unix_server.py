@@ -154,7 +154,7 @@ async def test_looking_at_a_path_says_whether_it_can_be_had_and_makes_nothing(tm
     async with serve_unix(app(), path):
         assert look_at(path) == f"an agent serves {path}"
     path.write_text("")
-    with pytest.raises(SettingsError, match="can.t listen on .* is no socket: move it away"):
+    with pytest.raises(SettingsError, match=r"can't listen on .* is no socket: move it away"):
         look_at(path)
     with pytest.raises(SettingsError, match="can't listen on"):
         look_at(path / "fairlead.sock")
