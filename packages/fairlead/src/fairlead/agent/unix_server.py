@@ -53,7 +53,7 @@ class UnixSite:
         self._runner = self._site = self._listener = None
 
     async def tend(self, lost: Callable[[], None], clock: Clock) -> None:
-        """See to it, for ever, that whoever comes is served; lost is called where nobody could come any more.
+        """See to it, for ever, that whoever comes is served; lost is called each time that it was made anew.
 
         Requests that are running go on. Raises as `open`, and may be called again then.
         """
@@ -61,9 +61,9 @@ class UnixSite:
             if self._runner is None:
                 await self.open()
             elif not self._is_ours():
-                lost()
                 log.warning("the socket is gone: making it anew", socket=str(self._path))
                 await self._listen_anew(self._runner)
+                lost()
             await clock.sleep(LOOK_EVERY)
 
     def _is_ours(self) -> bool:
@@ -110,8 +110,7 @@ def look_at(path: Path) -> str:
     """Say who may be met at a path, without making anything. Raises SettingsError where the path can't be had."""
     if _is_served(path):
         return f"an agent serves {path}"
-    if path.exists() and not path.is_socket():
-        raise SettingsError(f"{path} is there and is no socket", remedy="move it away, or set another path")
+    _refuse_what_is_no_socket(path)
     existing = next(one for one in path.parents if one.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise SettingsError(f"can't listen on {path}: {existing} can't be written to", remedy="run as root")
@@ -143,8 +142,13 @@ def _clear(path: Path) -> None:
     """Remove a socket that a crash left behind."""
     if _is_served(path):
         raise SettingsError(f"another agent serves {path}", remedy="stop it first, or set agent.socket")
-    if path.is_socket():
-        path.unlink(missing_ok=True)
+    _refuse_what_is_no_socket(path)
+    path.unlink(missing_ok=True)
+
+
+def _refuse_what_is_no_socket(path: Path) -> None:
+    if path.exists() and not path.is_socket():
+        raise SettingsError(f"can't listen on {path}: it is there and is no socket", remedy="move it away")
 
 
 def _is_served(path: Path) -> bool:
