@@ -65,7 +65,7 @@ class RoutedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ports that wait for containers, for each network. cool_down: seconds; rate: ports per second; share: 0 to 1.
 
-    See engine.sizing.PoolLimits.
+    See core.warm.sizing.PoolLimits.
     """
 
     floor: Annotated[int, msgspec.Meta(ge=0)] = 2
