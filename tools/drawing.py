@@ -9,14 +9,17 @@ from tools.house import Edge, House, Room, between, without_detours
 
 WIDTH = 1000
 _MARGIN = 16
-_NODE = 690
-"""The width of the first distribution's frame; the others are beside it, on top of each other."""
-_GUTTER = 50
+_GUTTER = 44
+"""Right of the first distribution's frame, for arrows from the others, which are side by side below it."""
+_PLAIN = 220
+"""The width of a distribution without rooms."""
 _PAD = 12
 _SIDE_GAP = 30
 _ROW_GAP = 34
-_SPAN_WIDTH = 186
-"""Of a box that reaches down beside others."""
+_SPAN_SHARE = 0.42
+"""Of a box that reaches down beside others, of the room's width."""
+_NARROWEST = 145
+"""Rooms that would be narrower side by side have several rows."""
 _LINE = 14
 _TITLE = 18
 _LANE = 18
@@ -99,11 +102,16 @@ def draw(house: House) -> str:
     """Return the picture."""
     plan = _Plan(house.imports)
     node, *others = house.distributions
-    height = _place(plan, node, Spot(_MARGIN, _MARGIN, _NODE))
-    x, y = _MARGIN + _NODE + _GUTTER, float(_MARGIN)
-    for other in others:
-        y += _place(plan, other, Spot(x, y, WIDTH - _MARGIN - x)) + _ROW_GAP
-    bottom = max(_MARGIN + height, y - _ROW_GAP) + 26
+    width = WIDTH - 2 * _MARGIN - _GUTTER
+    y = _MARGIN + _place(plan, node, Spot(_MARGIN, _MARGIN, width)) + _ROW_GAP
+    plain = [other for other in others if not other.layers]
+    roomy = (width - len(plain) * (_PLAIN + _SIDE_GAP)) / max(1, len(others) - len(plain))
+    x, bottom = float(_MARGIN), y
+    for other in [*plain, *(one for one in others if one.layers)]:
+        each = _PLAIN if other in plain else roomy
+        bottom = max(bottom, y + _place(plan, other, Spot(x, y, each)))
+        x += each + _SIDE_GAP
+    bottom += 26
     _join_distributions(plan, house)
     return "\n".join(_svg(plan, bottom)) + "\n"
 
@@ -134,40 +142,48 @@ def _words(room: Room, width: float, depth: int) -> list[str]:
 
 def _place_layers(plan: _Plan, parent: Room, spot: Spot) -> float:
     """Plan the layers of a room, one under another; return where they end."""
-    rows, x, y, width = parent.layers, spot.x, spot.y, spot.width
+    x, y, width = spot.x, spot.y, spot.width
+    edges = without_detours(between(plan.imports, (room.name for row in parent.layers for room in row)))
+    rows = [part for row in parent.layers for part in _split(row, width, {first for first, _ in edges})]
     row_of = {room.name: number for number, row in enumerate(rows) for room in row}
-    edges = without_detours(between(plan.imports, row_of))
     gap = _ROW_GAP if edges else _PAD
-    if not edges:
-        rows = tuple((room,) for row in rows for room in row)  # beside each other they would be narrow
-    ends = {name: _reach(name, row, edges, row_of, len(rows)) for name, row in row_of.items()} if edges else {}
+    ends = {name: _reach(name, row, edges, row_of, len(rows)) for name, row in row_of.items()}
     lanes = {edge: _side(edge[1], rows[row_of[edge[1]]]) for edge in edges if row_of[edge[1]] > ends[edge[0]] + 1}
+    span = width * _SPAN_SHARE
     reaching: list[tuple[Room, float, float, int]] = []  # boxes that end in a later row: room, x, y, that row
+    right = x + width  # of the lane there: beside what reaches down into the rows that it passes
     for number, row in enumerate(rows):
-        taken = sum(_SPAN_WIDTH + _SIDE_GAP for *_, end in reaching if end >= number)
+        taken = sum(span + _SIDE_GAP for *_, end in reaching if end >= number)
         passing = {side for edge, side in lanes.items() if ends[edge[0]] < number < row_of[edge[1]]}
+        right = min(right, x + width - taken) if "right" in passing else right
         left_lane = _LANE * ("left" in passing)
         here = width - taken - _LANE * len(passing)
-        long = [room for room in row if ends.get(room.name, number) > number]
+        long = [room for room in row if ends[room.name] > number]
         short = [room for room in row if room not in long]
         for count, room in enumerate(long, 1):
-            reaching.append(
-                (room, x + left_lane + here - count * _SPAN_WIDTH - (count - 1) * _SIDE_GAP, y, ends[room.name])
-            )
-        here -= len(long) * (_SPAN_WIDTH + _SIDE_GAP)
+            reaching.append((room, x + left_lane + here - count * span - (count - 1) * _SIDE_GAP, y, ends[room.name]))
+        here -= len(long) * (span + _SIDE_GAP)
         y = _place_row(plan, short, Spot(x + left_lane, y, here, spot.depth))
         for room, left, top, _ in [one for one in reaching if one[3] == number]:
             # It has to reach the row's end, and the row its end, whichever is lower.
-            y = max(y, top + _place(plan, room, Spot(left, top, _SPAN_WIDTH, spot.depth)))
+            y = max(y, top + _place(plan, room, Spot(left, top, span, spot.depth)))
             _stretch(plan, room.name, y)
         for room in short:
             _stretch(plan, room.name, y)
         y += gap
-    middles = {"left": x + _LANE / 2, "right": x + width - _LANE / 2}
+    middles = {"left": x + _LANE / 2, "right": right - _LANE / 2}
     for edge in sorted(edges):
         lane = middles[lanes[edge]] if edge in lanes else None
         plan.arrows.append((_arrow(plan.boxes, edge, lane), False))
     return y - gap
+
+
+def _split(row: Sequence[Room], width: float, importing: set[str]) -> Iterator[Sequence[Room]]:
+    """Split a row that is too narrow, so that those come first of whom no arrow goes down."""
+    most = max(1, int((width + _SIDE_GAP) / (_NARROWEST + _SIDE_GAP)))
+    rooms = row if len(row) <= most else sorted(row, key=lambda room: room.name in importing)
+    for begin in range(0, len(rooms), most):
+        yield rooms[begin : begin + most]
 
 
 def _reach(name: str, row: int, edges: Iterable[Edge], row_of: Mapping[str, int], rows: int) -> int:
@@ -212,7 +228,7 @@ def _arrow(boxes: Mapping[str, Box], edge: Edge, lane: float | None) -> list[Poi
 
 
 def _join_distributions(plan: _Plan, house: House) -> None:
-    """Arrows from other distributions into the node's: by the gutter between them, and to the left at its level."""
+    """Arrows between the node and what is below it: straight up, or by the gutter at the right."""
     node, *others = house.distributions
     inside = {room.name for layer in node.layers for room in layer}
     outside = {room.name for other in others for room in other.walk()}
@@ -221,25 +237,27 @@ def _join_distributions(plan: _Plan, house: House) -> None:
     # What a distribution imports anyway, a room of its own need not show again.
     crossing = [(a, b) for a, b in crossing if (a.rpartition(".")[0], b) not in crossing]
     frame = plan.boxes[node.name]
-    for number, (first, last) in enumerate(crossing):
+    commands = sorted(set(house.commands.values()))
+    lanes = iter(frame.right + _GUTTER * count / (len(crossing) + len(commands) + 1) for count in range(1, 99))
+    for first, last in crossing:
         source, target = plan.boxes[first], plan.boxes[last]
-        lane = frame.right + _GUTTER * (number + 1) / (len(crossing) + 1)
-        start = source.bottom - 24 if source.depth == 0 else source.y + source.height / 2
-        if any(box.x > target.right and box.y < target.bottom and box.bottom > target.y for box in _of(plan, inside)):
-            under, middle = frame.bottom - _PAD - 2, target.x + target.width / 2
-            path = [(source.x, start), (lane, start), (lane, under), (middle, under), (middle, target.bottom)]
+        left, right = max(source.x, target.x), min(source.right, target.right)
+        if source.depth == 0 and right - left > _SIDE_GAP and _is_lowest(target, plan, inside):
+            path = [((left + right) / 2, source.y), ((left + right) / 2, target.bottom)]
         else:
-            end = min(max(start, target.y + 20), target.bottom - 20)
-            path = [(source.x, start), (lane, start), (lane, end), (target.right, end)]
+            outer = plan.boxes[first.partition(".")[0]]
+            lane, under = next(lanes), outer.bottom - _PAD
+            middle, level = source.x + source.width / 2, target.y + min(target.height / 2, 40)
+            path = [(middle, source.bottom), (middle, under), (lane, under), (lane, level), (target.right, level)]
         plan.arrows.append((path, False))
-    for distribution in sorted(set(house.commands.values())):
-        cli, other = plan.boxes[f"{node.name}.cli"], plan.boxes[distribution]
-        level = cli.y + cli.height / 2
-        plan.arrows.append(([(cli.right, level), (other.x, level)], True))
+    for distribution in commands:
+        cli, other, lane = plan.boxes[f"{node.name}.cli"], plan.boxes[distribution], next(lanes)
+        start, end = cli.y + cli.height / 2, other.y + 24
+        plan.arrows.append(([(cli.right, start), (lane, start), (lane, end), (other.right, end)], True))
 
 
-def _of(plan: _Plan, names: Iterable[str]) -> Iterator[Box]:
-    return (plan.boxes[name] for name in names)
+def _is_lowest(box: Box, plan: _Plan, names: Iterable[str]) -> bool:
+    return all(other.y < box.bottom for other in (plan.boxes[name] for name in names))
 
 
 def _svg(plan: _Plan, height: float) -> Iterator[str]:
