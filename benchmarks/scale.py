@@ -50,7 +50,7 @@ what orchestrators do."""
 
 @dataclass
 class Simulated:
-    """One host: the engine, and what runs beside it.
+    """One host: the core, and what runs beside it.
 
     supplied: the moment from which on it has had as many ports as containers were wanted.
     """

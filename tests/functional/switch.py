@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -29,10 +30,10 @@ class Switch:
         run("ovsdb-tool", "create", f"{directory}/conf.db", str(SCHEMA))
 
     def start_database(self) -> None:
-        socket = self.directory / "db.sock"
-        socket.unlink(missing_ok=True)
+        path = self.directory / "db.sock"
+        path.unlink(missing_ok=True)
         self._database = self._start("ovsdb-server", f"{self.directory}/conf.db", f"--remote=p{self.remote}")
-        until(socket.exists, "ovsdb-server does not listen")
+        until(lambda: _listens(path), "ovsdb-server does not listen")
 
     def start_daemon(self) -> None:
         self._daemon = self._start("ovs-vswitchd", self.remote)
@@ -89,6 +90,12 @@ class Switch:
             "OVS_DBDIR": str(directory),
         }
         return subprocess.Popen([program, *arguments, *quiet], env=environ, stderr=subprocess.DEVNULL)
+
+
+def _listens(path: Path) -> bool:
+    """Say whether somebody accepts connections; the socket is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def until(condition: Any, complaint: str) -> None:

@@ -10,10 +10,11 @@ import structlog
 
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.agent.check import check
+from fairlead.agent.ground import STORE
 from fairlead.agent.logs import configure_logs, current_request_id, new_request_id
 from fairlead.agent.settings import AgentSettings, CloudSettings, LogSettings, OvsSettings, Settings
 from fairlead.agent.unix_server import serve_unix
-from fairlead.agent.wiring import STORE, wire_agent
+from fairlead.agent.wiring import wire_agent
 from fairlead.model.records import KINDS, Origin
 from fairlead_lab.fakes import FakeCloud
 
@@ -69,7 +70,7 @@ async def test_metrics_are_on_the_socket_and_the_switch_may_be_down(tmp_path: Pa
         path = tmp_path / "fairlead.sock"
         async with (
             wire_agent(remembering(settings(tmp_path)), environ) as agent,
-            serve_unix(agent.app, path),
+            serve_unix(agent.doors[0].app, path),
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
         ):
             async with session.post("http://agent/Plugin.Activate") as response:
@@ -100,7 +101,7 @@ async def test_one_request_id_goes_from_the_rpc_to_neutron_and_the_log(
             path = tmp_path / "fairlead.sock"
             async with (
                 wire_agent(remembering(settings(tmp_path)), environ) as agent,
-                serve_unix(agent.app, path),
+                serve_unix(agent.doors[0].app, path),
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
                 session.post("http://agent/IpamDriver.RequestPool", json={"Pool": "10.20.0.0/24"}) as response,
             ):

@@ -30,7 +30,6 @@ _UNNEEDED = re.compile(r"/usr/share/(doc|info|lintian|locale|man|perl|zoneinfo)/
 # Of Python's own library, what nobody runs here; of a project, what is made and not written.
 _NOT_OF_PYTHON = {"ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tkinter", "turtledemo"}
 _NOT_OF_PROJECT = (".git", ".venv", "build", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
-_STATUS = Path("/var/lib/dpkg/status")
 _MIB = 1 << 20
 
 
@@ -53,7 +52,9 @@ def fingerprint(kernel: Kernel) -> str:
     """Tell whether a disk is still what this machine has: all versions, and the files of Python and its packages."""
     told = hashlib.sha256()
     told.update(f"{kernel.version} {busybox_image()} {project()}".encode())
-    told.update(_STATUS.read_bytes())
+    installed = _installed()
+    for package in with_dependencies(installed, _PACKAGES):
+        told.update(f"{package} {installed[package]}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         told.update(source.read_bytes())
     for file in _python():
@@ -99,18 +100,24 @@ def make_disk(image: Path, kernel: Kernel, scratch: Path) -> None:
 
 def _debian() -> Iterator[str]:
     """Files and folders of the packages, and of all that they depend on."""
-    shown = _output(["dpkg-query", "-W", "-f", "${db:Status-Status}\t${Package}\t${Pre-Depends},${Depends}\n"])
-    installed = dict(line.split("\t")[1:] for line in shown.splitlines() if line.startswith("installed\t"))
-    listed = _output(["dpkg-query", "-L", *with_dependencies(installed, _PACKAGES)])
+    listed = _output(["dpkg-query", "-L", *with_dependencies(_installed(), _PACKAGES)])
     for name in listed.splitlines():
         if name.startswith("/") and not _UNNEEDED.match(name):
             yield name
 
 
+def _installed() -> dict[str, str]:
+    """What each package that is installed depends on, and after a tab its version."""
+    form = "${db:Status-Status}\t${Package}\t${Pre-Depends},${Depends}\t${Version}\n"
+    lines = (line.split("\t", 2) for line in _output(["dpkg-query", "-W", "-f", form]).splitlines())
+    return {name: rest for status, name, rest in lines if status == "installed"}
+
+
 def with_dependencies(installed: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
     """Names of packages and of what they depend on, as far as it is installed, sorted.
 
-    installed: the dependencies of each, as dpkg writes them: `libc6 (>= 2.34), debconf | debconf-2.0`.
+    installed: the dependencies of each, as dpkg writes them: `libc6 (>= 2.34), debconf | debconf-2.0`; after a tab may
+    come anything.
     """
     found: set[str] = set()
     todo = [name for name in wanted if name in installed]
@@ -118,7 +125,9 @@ def with_dependencies(installed: Mapping[str, str], wanted: Iterable[str]) -> li
         name = todo.pop()
         if name not in found:
             found.add(name)
-            needs = (re.split(r"[ (:]", need.strip())[0] for need in re.split(r"[,|]", installed[name]))
+            needs = (
+                re.split(r"[ (:]", need.strip())[0] for need in re.split(r"[,|]", installed[name].partition("\t")[0])
+            )
             todo += [need for need in needs if need in installed]
     return sorted(found)
 

@@ -1,1 +1,1 @@
-"""Settings, logging, metrics, and the one place that wires everything together."""
+"""Settings, logging, metrics, doors, and the one place that wires everything together."""

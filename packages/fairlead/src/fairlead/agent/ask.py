@@ -30,7 +30,7 @@ def ask(path: str, command: str, body: dict[str, Any], *, patience: float = 0.0)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AgentUnavailable(
             f"no agent answers at {path} ({getattr(error, 'strerror', None) or error})",
-            remedy='start `fairlead agent` with `mode = "routed"` under [agent]; as root',
+            remedy='start `fairlead agent` with `mode = "routed"` under [agent], or with door flannel; as root',
         ) from error
     finally:
         connection.close()

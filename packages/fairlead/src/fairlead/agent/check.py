@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fairlead.adapters.kernel.routes import KernelRoutes
@@ -12,12 +13,15 @@ from fairlead.adapters.vif.nic import NicDataplane
 from fairlead.adapters.vif.switched import with_ovn
 from fairlead.agent.auto import settle_mode
 from fairlead.agent.clock import SystemClock
+from fairlead.agent.doors.door import DoorKind
+from fairlead.agent.doors.known import chosen_doors
 from fairlead.agent.modes import make_mode
 from fairlead.agent.settings import Settings
+from fairlead.agent.unix_server import look_at
 from fairlead.core.nesting.address_pairs import PairNesting
 from fairlead.core.nesting.own_port import find_own_port
 from fairlead.core.nesting.trunk import TrunkNesting
-from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied
+from fairlead.model.errors import DataplaneError, FairleadError, PermissionDenied, SettingsError
 
 _CAP_NET_ADMIN = 12
 """Bit in CapEff, from linux/capability.h."""
@@ -36,7 +40,8 @@ class Finding:
 async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Look at Keystone, Neutron, the switch or (on an instance) the node's port, and the kernel, each for itself.
 
-    Where the mode is `auto`, what it comes to is found out first; nothing is remembered of it.
+    And whether each door's socket can be had. Where the mode is `auto`, what it comes to is found out first; nothing is
+    remembered of it.
     """
     mode: list[Finding] = []
     if settings.agent.mode == "auto":
@@ -51,6 +56,7 @@ async def check(settings: Settings, environ: Mapping[str, str]) -> list[Finding]
         *[await _finding(what, look) for what, look in _of_mode(settings, environ)],
         await _finding("kernel", _kernel),
         await _finding("state", lambda: _state(settings)),
+        *[await _finding(what, look) for what, look in _of_doors(settings)],
     ]
 
 
@@ -65,6 +71,23 @@ def _of_mode(settings: Settings, environ: Mapping[str, str]) -> list[tuple[str, 
             return [("port", lambda: _port(settings, environ))]
         case _:
             return [("port", lambda: _nic(settings, environ)), ("devices", lambda: _devices(settings, environ))]
+
+
+def _of_doors(settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    """One look at each door's socket, or the one that says why there are no such doors."""
+    try:
+        kinds = chosen_doors(settings)
+    except SettingsError as error:
+        return [("doors", partial(_raise, error))]
+    return [(kind.name, partial(_door, kind, settings)) for kind in kinds]
+
+
+async def _raise(error: FairleadError) -> str:
+    raise error
+
+
+async def _door(kind: DoorKind, settings: Settings) -> str:
+    return f"door {kind.name}: {look_at(Path(kind.socket(settings)))}"
 
 
 async def _finding(what: str, look: Callable[[], Awaitable[str]]) -> Finding:

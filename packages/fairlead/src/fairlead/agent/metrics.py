@@ -54,9 +54,9 @@ class Addresses(Collector):
 
 
 class Metrics:
-    """Counters of one agent, in a registry of their own. stock: what is counted when asked."""
+    """Counters of one agent, in a registry of their own."""
 
-    def __init__(self, stock: Collector) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._rpcs = Histogram(
             "fairlead_rpc_seconds",
@@ -88,7 +88,20 @@ class Metrics:
             ["rpc"],
             registry=self.registry,
         )
+        self._failures = Counter(
+            "fairlead_background_failures",
+            "Deaths of what the agent does all the time, and what it could not make sense of there",
+            ["task"],
+            registry=self.registry,
+        )
+
+    def show(self, stock: Collector) -> None:
+        """Count something when asked."""
         self.registry.register(stock)
+
+    def background_failure(self, task: str) -> None:
+        """Count that a background task died, or met what nobody foresaw."""
+        self._failures.labels(task).inc()
 
     def rpc(self, path: str, status: int, seconds: float, neutron_calls: int) -> None:
         """Count one RPC, and the requests to Neutron that it led to."""

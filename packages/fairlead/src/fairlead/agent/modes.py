@@ -1,5 +1,6 @@
 """An attachment mode's two parts: the data plane, which makes devices, and the nesting, which brings ports here."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,8 +32,14 @@ def make_mode(
     network_service: NetworkService,
     clock: Clock,
     on_step: Callable[[Step], None] = lambda _step: None,
+    *,
+    port_lock: asyncio.Lock | None = None,
 ) -> Mode:
-    """Make the parts of the mode that is set, for Docker's driver. Raises SettingsError for one that can't work."""
+    """Make the parts of the mode that is set, for containers that have ports.
+
+    port_lock: of whoever changes the pairs of the node's own port; None: nobody else does. Raises SettingsError for a
+    mode that can't work.
+    """
     routing = KernelRoutes()
 
     def over_nic(kind: Kind) -> NicDataplane:
@@ -46,7 +53,7 @@ def make_mode(
         case "trunk":
             return Mode(over_nic(VLAN), TrunkNesting(network_service, routing, clock))
         case "ipvlan":
-            return Mode(over_nic(IPVLAN), PairNesting(network_service, routing))
+            return Mode(over_nic(IPVLAN), PairNesting(network_service, routing, port_lock or asyncio.Lock()))
         case "macvlan":
             raise SettingsError(
                 "mode macvlan can't work: Neutron on OVN lets no MAC but its own through an instance's port",

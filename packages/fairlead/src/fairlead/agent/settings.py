@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import msgspec
 
@@ -25,11 +25,13 @@ class CloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The agent itself. host: this host's name in Neutron; empty: what Open vSwitch says, or the host's own.
 
-    mode: `ovs` on a host with OVN's switch, for Docker; on a Nova instance `routed`, for flannel, and for Docker
-    `trunk` (a sub-port for each container) or `ipvlan` (address pairs); `macvlan` is refused, and says why.
+    mode: `ovs` on a host with OVN's switch; on a Nova instance `routed` (blocks of addresses), `trunk` (a sub-port for
+    each container) or `ipvlan` (address pairs); `macvlan` is refused, and says why. doors: names of those by which
+    requests come in (`agent.doors.known`); empty: the mode's own.
     """
 
     mode: Literal["auto", "ovs", "routed", "trunk", "ipvlan", "macvlan"] = "auto"
+    doors: tuple[str, ...] = ()
     socket: str = "/run/docker/plugins/fairlead.sock"
     state_dir: str = "/var/lib/fairlead"
     host: str = ""
@@ -63,7 +65,7 @@ class RoutedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ports that wait for containers, for each network. cool_down: seconds; rate: ports per second; share: 0 to 1.
 
-    See engine.sizing.PoolLimits.
+    See core.warm.sizing.PoolLimits.
     """
 
     floor: Annotated[int, msgspec.Meta(ge=0)] = 2
@@ -102,7 +104,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read the settings.
 
     path None: $FAIRLEAD_CONFIG, else /etc/fairlead/fairlead.toml if it is there. A variable FAIRLEAD_SECTION_KEY
-    (FAIRLEAD_AGENT_STATE_DIR) goes over the file. Raises SettingsError, naming the file and the key.
+    (FAIRLEAD_AGENT_STATE_DIR) goes over the file; a list is written with commas (FAIRLEAD_AGENT_DOORS=docker,flannel).
+    Raises SettingsError, naming the file and the key.
     """
     named = path or (Path(environ["FAIRLEAD_CONFIG"]) if environ.get("FAIRLEAD_CONFIG") else None)
     source = named or DEFAULT_FILE
@@ -118,9 +121,16 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
         for key in msgspec.structs.fields(section.type):
             variable = f"{ENV_PREFIX}{section.name}_{key.name}".upper()
             if variable in environ and isinstance(tables.setdefault(section.name, {}), dict):
-                tables[section.name][key.name] = environ[variable]
+                tables[section.name][key.name] = _from_text(environ[variable], key.type)
     try:
         # Not strict: what comes from the environment is text.
         return msgspec.convert(tables, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{source} or the environment is wrong: {error}", remedy="see docs/agent.md") from error
+
+
+def _from_text(text: str, kind: Any) -> str | list[str]:
+    """Take a variable's text apart where a list is wanted."""
+    if get_origin(kind) is tuple:
+        return [one.strip() for one in text.split(",") if one.strip()]
+    return text

@@ -1,31 +1,120 @@
-"""An aiohttp application on a unix socket that only root may use."""
+"""An aiohttp application on a unix socket that only root may use, and that is made anew where somebody removes it."""
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from fairlead.model.errors import SettingsError
+from fairlead.ports.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether the socket is still there."""
 
 _DRAIN = 10.0
 """Seconds that running requests get when the agent is told to stop."""
 
 
+class UnixSite:
+    """One application on one path. To be opened, and closed in the end."""
+
+    def __init__(self, app: web.Application, path: Path) -> None:
+        self._app = app
+        self._path = path
+        self._runner: web.AppRunner | None = None
+        self._site: web.SockSite | None = None
+        self._listener: socket.socket | None = None
+        self._inode = (0, 0)
+
+    async def open(self) -> None:
+        """Serve. Raises SettingsError where the path can't be had or another agent serves it."""
+        listener = _listen(self._path)
+        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_DRAIN)
+        try:
+            await self._runner.setup()
+            await self._start(self._runner, listener)
+        except BaseException:
+            listener.close()
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let nobody in any more, and wait for those who are; fine where it is not open."""
+        if self._is_ours():
+            self._path.unlink(missing_ok=True)
+        if self._runner:
+            await self._runner.cleanup()
+        self._runner = self._site = self._listener = None
+
+    async def tend(self, lost: Callable[[], None], clock: Clock) -> None:
+        """See to it, for ever, that whoever comes is served; lost is called each time that it was made anew.
+
+        Requests that are running go on. Raises as `open`, and may be called again then.
+        """
+        while True:
+            if self._runner is None:
+                await self.open()
+            elif not self._is_ours():
+                log.warning("the socket is gone: making it anew", socket=str(self._path))
+                await self._listen_anew(self._runner)
+                lost()
+            await clock.sleep(LOOK_EVERY)
+
+    def _is_ours(self) -> bool:
+        """Say whether the path leads to the listener. The inode can't be another's while the listener has it."""
+        if self._listener is None or self._listener.fileno() < 0:
+            return False
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._inode
+
+    async def _listen_anew(self, runner: web.AppRunner) -> None:
+        listener, before = _listen(self._path), self._site
+        try:
+            await self._start(runner, listener)
+            if before in runner.sites:
+                await before.stop()
+        except BaseException:
+            # Not the path is at fault, then: all is made anew the next time.
+            listener.close()
+            await self.close()
+            raise
+
+    async def _start(self, runner: web.AppRunner, listener: socket.socket) -> None:
+        site = web.SockSite(runner, listener)
+        await site.start()
+        found = self._path.lstat()
+        self._site, self._listener, self._inode = site, listener, (found.st_dev, found.st_ino)
+
+
 @asynccontextmanager
-async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[None]:
+async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[UnixSite]:
     """Serve while the context lasts. Raises SettingsError where the path can't be had or another agent serves it."""
-    listener = _listen(path)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN)
-    await runner.setup()
+    site = UnixSite(app, path)
+    await site.open()
     try:
-        await web.SockSite(runner, listener).start()
-        yield
+        yield site
     finally:
-        path.unlink(missing_ok=True)
-        await runner.cleanup()
+        await site.close()
+
+
+def look_at(path: Path) -> str:
+    """Say who may be met at a path, without making anything. Raises SettingsError where the path can't be had."""
+    if _is_served(path):
+        return f"an agent serves {path}"
+    _refuse_what_is_no_socket(path)
+    existing = next(one for one in path.parents if one.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise SettingsError(f"can't listen on {path}: {existing} can't be written to", remedy="run as root")
+    return f"{path} can be had"
 
 
 def _listen(path: Path) -> socket.socket:
@@ -51,15 +140,27 @@ def _listen(path: Path) -> socket.socket:
 
 def _clear(path: Path) -> None:
     """Remove a socket that a crash left behind."""
+    if _is_served(path):
+        raise SettingsError(f"another agent serves {path}", remedy="stop it first, or set agent.socket")
+    _refuse_what_is_no_socket(path)
+    path.unlink(missing_ok=True)
+
+
+def _refuse_what_is_no_socket(path: Path) -> None:
+    if path.exists() and not path.is_socket():
+        raise SettingsError(f"can't listen on {path}: it is there and is no socket", remedy="move it away")
+
+
+def _is_served(path: Path) -> bool:
+    """Say whether somebody answers there, or may: what can't be found out counts as answered."""
     if not path.is_socket():
-        return
+        return False
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
+            return False
         except OSError:
             pass
-    raise SettingsError(f"another agent serves {path}", remedy="stop it first, or set agent.socket")
+    return True

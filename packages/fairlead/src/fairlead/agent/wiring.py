@@ -1,73 +1,47 @@
-"""The one place that knows every part and joins them."""
+"""The one place that knows every part and joins them: the ground, the mode's parts over it, the doors over those."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-from aiohttp import web
-
-from fairlead.adapters.neutron.credentials import find_cloud
-from fairlead.adapters.neutron.service import NeutronService
-from fairlead.adapters.sandbox.sandboxes import KernelSandboxes
-from fairlead.adapters.store.sqlite import SqliteStore
-from fairlead.agent.clock import SystemClock
-from fairlead.agent.logs import current_request_id
-from fairlead.agent.metrics import Metrics, Ports
-from fairlead.agent.modes import make_mode
-from fairlead.agent.observation import Observation
+from fairlead.agent.doors.door import Door, DoorKind
+from fairlead.agent.doors.known import RECORDS, chosen_doors
+from fairlead.agent.ground import Ground, open_ground
+from fairlead.agent.parts import Parts
+from fairlead.agent.routed import routed_parts
 from fairlead.agent.settings import Settings
-from fairlead.core.assembly import PortCore
-from fairlead.core.warm.node import Node
-from fairlead.core.warm.port_table import PortTable
-from fairlead.core.warm.sizing import PoolLimits
-from fairlead.frontends.docker import records as docker_records
-from fairlead.frontends.docker.app import make_app, rpcs_over
-from fairlead.model.records import KINDS
-
-STORE = "node.sqlite"
+from fairlead.agent.warm import warm_parts
+from fairlead.core.background.supervision import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A wired agent: the application to serve, and what runs beside it."""
+    """A wired agent: the doors to serve, and what runs beside them."""
 
-    core: PortCore
-    app: web.Application
+    ground: Ground
+    doors: tuple[Door, ...]
+    tasks: tuple[Task, ...]
 
 
 @asynccontextmanager
 async def wire_agent(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Agent]:
-    """Build an agent, and close its connections at the end. Raises SettingsError, StoreError."""
-    async with AsyncExitStack() as stack:
-        config = find_cloud(settings.cloud.name, environ=environ)
-        store = SqliteStore(Path(settings.agent.state_dir) / STORE, (*KINDS, *docker_records.KINDS))
-        stack.callback(store.close)
-        port_table = PortTable(store)
-        metrics = Metrics(Ports(store, port_table))
-        observation = Observation(metrics)
-        neutron = NeutronService(
-            config,
-            request_id=current_request_id,
-            on_call=observation.on_call,
-            connect_timeout=settings.cloud.connect_timeout,
-            total_timeout=settings.cloud.timeout,
-            create_patience=settings.cloud.create_patience,
-        )
-        await stack.enter_async_context(neutron)
-        clock = SystemClock()
-        mode = make_mode(
-            settings, neutron, clock, lambda step: metrics.dataplane_step(step.name, step.seconds, step.count)
-        )
-        stack.push_async_callback(mode.dataplane.close)
-        node = Node(neutron, mode.dataplane, store, port_table, clock, settings.agent.host, mode.nesting)
-        core = PortCore.over(node, PoolLimits(**msgspec.structs.asdict(settings.pool)), KernelSandboxes())
-        app = make_app(
-            rpcs_over(store, core.networks, core.attachments),
-            prepare=core.rebuild.ensure,
-            new_request_id=observation.begin_rpc,
-            observe=observation.end_rpc,
-        )
-        observation.show_in(app)
-        yield Agent(core, app)
+    """Build an agent, and close its connections at the end. The mode is no longer `auto`.
+
+    Raises SettingsError, StoreError.
+    """
+    kinds = chosen_doors(settings)
+    async with open_ground(settings, environ, RECORDS) as ground, _parts(ground, kinds) as parts:
+        yield Agent(ground, tuple(_door(kind, ground, parts) for kind in kinds), parts.tasks)
+
+
+def _parts(ground: Ground, kinds: Sequence[DoorKind]) -> AbstractAsyncContextManager[Parts]:
+    if ground.settings.agent.mode == "routed":
+        return routed_parts(ground)
+    return warm_parts(ground, with_leases=any(kind.needs_leases for kind in kinds))
+
+
+def _door(kind: DoorKind, ground: Ground, parts: Parts) -> Door:
+    app = kind.build(parts, ground.store, ground.observation)
+    ground.observation.show_in(app)
+    return Door(kind.name, Path(kind.socket(ground.settings)), app)

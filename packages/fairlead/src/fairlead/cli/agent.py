@@ -15,7 +15,7 @@ import click
 @click.option("--check", "only_check", is_flag=True, help="Say whether everything needed is there, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: for machines.")
 def agent(config: Path | None, only_check: bool, as_json: bool) -> None:
-    """Serve Docker's network and IPAM driver `fairlead` on this host.
+    """Serve Docker's network and IPAM driver `fairlead` on this host, and flannel where `agent.doors` has it.
 
     Listens on /run/docker/plugins/fairlead.sock, where dockerd looks for it. The cloud comes from clouds.yaml or the
     OS_* variables, the rest from fairlead.toml; docs/agent.md tells all settings.

@@ -19,7 +19,7 @@ _PATIENCE = 30.0
 def flannel(context: click.Context, config: Path | None) -> None:
     """Neutron under flannel: pods on different instances talk without a second encapsulation.
 
-    An agent in mode `routed` must run on each node. `fairlead flannel config` prints the network configuration that
+    An agent with door `flannel` must run on each node. `fairlead flannel config` prints the network configuration that
     makes flanneld call the other commands; docs/flannel.md tells the whole of it.
     """
     context.obj = config

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import random as by_chance
 from typing import Self
 
@@ -9,7 +10,9 @@ from fairlead.concurrency import KeyedLocks
 from fairlead.core.attachments.by_block import BlockAddressing
 from fairlead.core.attachments.by_port import PortAddressing
 from fairlead.core.attachments.service import AttachmentService
+from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
+from fairlead.core.background.errands import Errands
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.keeper import NetworkKeeper
@@ -37,7 +40,8 @@ from fairlead.ports.sandbox import Sandboxes
 class PortCore:
     """A port for each attachment (modes ovs, trunk, ipvlan).
 
-    What doors call: networks, attachments. What runs beside: devices, keeper, sweep.
+    What doors call: networks, attachments. What runs beside: devices, keeper, sweep. errands: what use cases start and
+    do not wait for; to be closed in the end.
     """
 
     node: Node
@@ -48,15 +52,25 @@ class PortCore:
     keeper: Keeper
     sweep: Sweep
     rebuild: Rebuild
+    errands: Errands
 
     @classmethod
     def over(
-        cls, node: Node, limits: PoolLimits, sandboxes: Sandboxes, *, random: Callable[[], float] = by_chance
+        cls,
+        node: Node,
+        limits: PoolLimits,
+        sandboxes: Sandboxes,
+        *,
+        random: Callable[[], float] = by_chance,
+        failed: Callable[[str], None] = lambda _task: None,
     ) -> Self:
-        """Build the use cases over a node. random gives numbers from 0 up to 1."""
-        wake_up, backoff = WakeUp(), Backoff(random)
+        """Build the use cases over a node.
+
+        random gives numbers from 0 up to 1. failed is called for unforeseen errors, with the name of what they ended.
+        """
+        wake_up, backoff, errands = WakeUp(), Backoff(random), Errands(failed)
         networks = Memberships(node.store, node.clock, KeyedLocks(), PortMembership(node))
-        warm, devices = WarmPools(node, limits, backoff, wake_up.wake), Devices(node)
+        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, errands), Devices(node)
         return cls(
             node=node,
             networks=networks,
@@ -64,8 +78,9 @@ class PortCore:
             devices=devices,
             warm=warm,
             keeper=Keeper(node, networks, warm, wake_up=wake_up, backoff=backoff, random=random),
-            sweep=Sweep(node, networks, warm),
+            sweep=Sweep(node, networks, warm, Attempts(node.clock, backoff, failed=partial(failed, "sweep"))),
             rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down).recollect),
+            errands=errands,
         )
 
 
@@ -98,8 +113,12 @@ class BlockCore:
         name: str,
         tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
         random: Callable[[], float] = by_chance,
+        failed: Callable[[], None] = lambda: None,
     ) -> Self:
-        """Build the use cases over a node. name and tell: see BlockMembership; random gives numbers from 0 up to 1."""
+        """Build the use cases over a node.
+
+        name and tell: see BlockMembership. random gives numbers from 0 up to 1. failed is called for unforeseen errors.
+        """
         blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
         networks = Memberships(node.store, node.clock, blocks.locks, blocks)
         addresses = BlockAddresses(blocks)
@@ -111,6 +130,6 @@ class BlockCore:
             addressing=addressing,
             blocks=blocks,
             reconciler=reconciler,
-            keeper=NetworkKeeper(networks, blocks, addresses, random=random),
+            keeper=NetworkKeeper(networks, blocks, addresses, random=random, failed=failed),
             rebuild=Rebuild(node.store, BlockRecollection(blocks, dataplane).recollect),
         )

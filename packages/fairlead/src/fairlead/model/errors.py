@@ -21,6 +21,7 @@
     │   └── WiringTimeout       the port was plugged and never became ready
     ├── DataplaneError          the kernel refused a device
     ├── StoreError              the node's own file
+    ├── TaskFailed              something that the agent must do all the time fails again and again
     ├── SettingsError           fairlead.toml, clouds.yaml, the environment
     └── LabError                the lab
 
@@ -145,6 +146,10 @@ class DataplaneError(FairleadError):
 
 class StoreError(FairleadError):
     """The node's own file can't be read or written."""
+
+
+class TaskFailed(FairleadError):
+    """Something that the agent must do all the time fails again and again."""
 
 
 class SettingsError(FairleadError):

@@ -4,12 +4,12 @@ Every row is written before the world is changed (its state says what is wanted)
 A door's ids name networks and owners below. What a door alone remembers, it declares itself.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import ClassVar
 
-from fairlead.model.network import HostRoute, IPAddress, IPNetwork
+from fairlead.model.network import HostRoute, IPAddress, IPNetwork, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ class JoinedNetwork:
     internal: bool = False
     subnets: tuple[JoinedSubnet, ...] = ()
     security_group_ids: tuple[str, ...] | None = None
+
+    def held(self, network: Network, since: float) -> "JoinedNetwork":
+        """Return the record of it once it is joined, by way of a Neutron network."""
+        return replace(self, step=Step.HELD, since=since, network_id=network.id, name=network.name)
 
     def subnet(self, version: int) -> JoinedSubnet | None:
         """Return the subnet of IP version 4 or 6, if it has one."""

@@ -1,4 +1,4 @@
-"""Neutron as the engine's NetworkService."""
+"""Neutron as the core's NetworkService."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -6,17 +6,16 @@ A look at a network is one request. Nodes at rest look every fifteen seconds or 
 others, which then look at once.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
+from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.grace import GRACE, UNCLAIMED
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.networks.memberships import Memberships
-from fairlead.model.errors import CloudUnavailable, FairleadError
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, ReservedAddress, Step
 
 log = structlog.get_logger(__name__)
@@ -41,7 +40,7 @@ _LOW = 4
 
 
 class NetworkKeeper:
-    """The background of the networks. random gives numbers from 0 up to 1."""
+    """The background of the networks. random gives numbers from 0 up to 1; failed is called for unforeseen errors."""
 
     def __init__(
         self,
@@ -50,6 +49,7 @@ class NetworkKeeper:
         addresses: BlockAddresses,
         *,
         random: Callable[[], float],
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._memberships = memberships
         self._networks = networks
@@ -62,6 +62,7 @@ class NetworkKeeper:
         self._full: set[str] = set()
         self.wake_up = networks.wake_up
         self.backoff = Backoff(random)
+        self._attempts = Attempts(self._node.clock, self.backoff, failed=failed)
 
     def look(self) -> None:
         """Look at all networks at once, if not in the last second: a peer says that one has changed."""
@@ -76,23 +77,23 @@ class NetworkKeeper:
         self._take_back(now)
         if now >= self._guard_at:
             self._guard_at = now + GUARD_EVERY
-            await self._try("guard the networks", self._networks.guard())
+            await self._attempts.run("guard the networks", self._networks.guard())
         if now < self.backoff.not_before:
             return False
         records = self._node.store.all(JoinedNetwork)
         for record in records:
             if record.step is Step.LEAVING or (record.step is Step.WANTED and now - record.since > GRACE):
-                await self._try("leave a network", self._memberships.withdraw(record.id), cloud=True)
+                await self._attempts.run("leave a network", self._memberships.withdraw(record.id), cloud=True)
         held = [record for record in records if record.step is Step.HELD]
         for joined in held:
             if now >= self._learn_at.get(joined.id, 0.0):
                 self._learn_at[joined.id] = now + self._spread(LEARN_EVERY)
                 self._looked_at = now
-                await self._try("look at a network", self._learn(joined), cloud=True)
-            await self._try("keep blocks", self._keep_blocks(joined, now))
+                await self._attempts.run("look at a network", self._learn(joined), cloud=True)
+            await self._attempts.run("keep blocks", self._keep_blocks(joined, now))
         if held and now >= self._collect_at:
             self._collect_at = now + self._spread(COLLECT_EVERY)
-            await self._try("look for a dead node", self._collect_one(held), cloud=True)
+            await self._attempts.run("look for a dead node", self._collect_one(held), cloud=True)
         return False
 
     def _take_back(self, now: float) -> None:
@@ -142,15 +143,3 @@ class NetworkKeeper:
 
     def _spread(self, seconds: float) -> float:
         return seconds * (1 + self._random() / 2)
-
-    async def _try(self, what: str, work: Coroutine[Any, Any, None], *, cloud: bool = False) -> None:
-        try:
-            await work
-        except FairleadError as error:
-            log.warning(f"could not {what} yet", error=str(error))
-            if cloud:
-                after = error.retry_after if isinstance(error, CloudUnavailable) else None
-                self.backoff.failed(self._node.clock.now(), after)
-        else:
-            if cloud:
-                self.backoff.succeeded(self._node.clock.now(), 0.0)

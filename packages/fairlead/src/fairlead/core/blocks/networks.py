@@ -107,14 +107,7 @@ class BlockMembership:
         self.node.store.put(lease)
         self._note_peers(lease, await self.blocks(network.id))
         await open_port(self.node, lease)
-        held = replace(
-            record,
-            step=Step.HELD,
-            since=self.node.clock.now(),
-            network_id=network.id,
-            name=network.name,
-            mtu=nic.mtu,
-        )
+        held = replace(record.held(network, self.node.clock.now()), mtu=nic.mtu)
         self.node.store.put(held)
         await self.guard()
         await self.reconciler.reconcile_kernel()

@@ -4,18 +4,19 @@ The kernel's routes are looked at every two seconds and need no cloud. Neutron i
 fifteen, by a node at rest; a failure slows that down (`Backoff`), and is said once.
 """
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
+from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.port_security import close_port, drop_unneeded, is_within, open_port
 from fairlead.core.blocks.routers import RouteChange, repeat, route_lease, unroute_lease
-from fairlead.model.errors import CloudUnavailable, FairleadError, NotFound
+from fairlead.model.errors import FairleadError, NotFound
 from fairlead.model.network import IPAddress, IPNetwork, Port
 from fairlead.model.records import Lease
 from fairlead.ports.routing import Nic
@@ -40,18 +41,21 @@ LAST_RITES = 20.0
 
 
 class Reconciler:
-    """The background of routed mode. random gives numbers from 0 up to 1.
+    """The background of leases. random gives numbers from 0 up to 1; failed is called for unforeseen errors.
 
     trouble: what keeps it from bringing things about, by what it was about; empty where all is well.
     """
 
-    def __init__(self, node: RoutedNode, *, random: Callable[[], float]) -> None:
+    def __init__(
+        self, node: RoutedNode, *, random: Callable[[], float], failed: Callable[[], None] = lambda: None
+    ) -> None:
         self._node = node
         self._random = random
         self._kernel_at = self._cloud_at = 0.0
         self.wake_up = WakeUp()
         self.backoff = Backoff(random)
         self.trouble: dict[str, str] = {}
+        self._attempts = Attempts(node.clock, self.backoff, self._note_end, failed)
         self._repeats: list[tuple[float, RouteChange]] = []
 
     def wake(self) -> None:
@@ -66,14 +70,14 @@ class Reconciler:
         if now >= self._kernel_at:
             self._kernel_at = now + KERNEL_EVERY
             self._end_doubted(now)
-            await self._try("routes", self.reconcile_kernel())
+            await self._attempts.run("routes", self.reconcile_kernel())
         if now >= max(self._cloud_at, self.backoff.not_before):
             self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
             await self._cloud(now)
         if self._repeats and now >= max(self._repeats[0][0], self.backoff.not_before):
             _, change = self._repeats.pop(0)
             routed = [lease for lease in self._node.own() if lease.routed]
-            await self._try("router", repeat(self._node, change, routed), cloud=True)
+            await self._attempts.run("router", repeat(self._node, change, routed), cloud=True)
         return False
 
     def _end_doubted(self, now: float) -> None:
@@ -107,16 +111,16 @@ class Reconciler:
 
     async def _cloud(self, now: float) -> None:
         for lease in self._node.own():
-            await self._try(f"lease {lease.id}", self._reconcile_own(lease), cloud=True)
-        await self._try("peers", self._learn_peers(), cloud=True)
+            await self._attempts.run(f"lease {lease.id}", self._reconcile_own(lease), cloud=True)
+        await self._attempts.run("peers", self._learn_peers(), cloud=True)
         for lease in [one for one in self._node.store.all(Lease) if one.ended]:
             if lease.own or now >= lease.since + LAST_RITES * self._random():
-                await self._try(f"lease {lease.id}", self.collect(lease), cloud=True)
+                await self._attempts.run(f"lease {lease.id}", self.collect(lease), cloud=True)
             else:
                 self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
         if self._node.unneeded:
             self._cloud_at = min(self._cloud_at, now + KERNEL_EVERY)
-            await self._try("groups", drop_unneeded(self._node), cloud=True)
+            await self._attempts.run("groups", drop_unneeded(self._node), cloud=True)
 
     async def _reconcile_own(self, lease: Lease) -> None:
         if not lease.port_id:
@@ -187,21 +191,15 @@ class Reconciler:
             self._node.store.delete(Lease, lease.id)
         log.info("removed what a lease left", subnet=lease.id, port=lease.port_id)
 
-    async def _try(self, what: str, work: Coroutine[None, None, None], *, cloud: bool = False) -> None:
-        try:
-            await work
-        except FairleadError as error:
-            now = self._node.clock.now()
-            if cloud:
-                self.backoff.failed(now, error.retry_after if isinstance(error, CloudUnavailable) else None)
-            if self.trouble.get(what) != str(error):
-                log.warning(f"{what}: not as wanted yet", error=str(error))
-            self.trouble[what] = str(error)
-        else:
-            if cloud:
-                self.backoff.succeeded(self._node.clock.now(), 0.0)
+    def _note_end(self, what: str, error: Exception | None) -> None:
+        """Say once what is wrong, and once that it no longer is."""
+        if error is None:
             if self.trouble.pop(what, None):
                 log.info(f"{what}: as wanted again")
+            return
+        if self.trouble.get(what) != str(error):
+            log.warning(f"{what}: not as wanted yet", error=str(error))
+        self.trouble[what] = str(error)
 
 
 def _hops(peers: list[Lease], nic: Nic) -> Iterator[tuple[IPNetwork, IPAddress]]:

@@ -27,13 +27,16 @@ _ATTEMPTS = 5
 
 @dataclass(slots=True)
 class PairNesting:
-    """Pairs that are a container's address and no more are Fairlead's; all others on the port are left alone."""
+    """Pairs that are a container's address and no more are Fairlead's; all others on the port are left alone.
+
+    port_lock: of whoever changes that port's pairs: leases (`core.blocks`) may live on the same port.
+    """
 
     network_service: NetworkService
     routing: Routing
+    port_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     at_creation: bool = False
     _own: str = ""
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def admit(self, network: Network | None, groups: Sequence[str]) -> None:
         """Take the network of the node's own port, without groups of its own, and no other."""
@@ -102,7 +105,7 @@ class PairNesting:
 
     async def _change(self, *, add: Collection[IPAddress] = (), remove: Collection[IPAddress] = ()) -> None:
         going, lost = {ip_network(address) for address in remove}, False
-        async with self._lock:
+        async with self.port_lock:
             for _ in range(_ATTEMPTS):
                 port = await self.port()
                 kept = tuple(pair for pair in port.address_pairs if pair.mac or pair.cidr not in going)

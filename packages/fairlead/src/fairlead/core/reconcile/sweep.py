@@ -3,16 +3,15 @@
 Each step stands for itself: what fails is logged and comes up again the next time.
 """
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import structlog
 
+from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.grace import GRACE, UNCLAIMED
 from fairlead.core.networks.memberships import Memberships
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.pools import WarmPools
-from fairlead.model.errors import FairleadError
 from fairlead.model.records import JoinedNetwork, Step, Use
 
 log = structlog.get_logger(__name__)
@@ -36,13 +35,14 @@ class Sweep:
     node: Node
     memberships: Memberships
     warm: WarmPools
+    attempts: Attempts
 
     async def finish(self) -> None:
         """Finish or undo what is older than its grace."""
         now = self.node.clock.now()
         for joined in self.node.store.all(JoinedNetwork):
             if joined.step is Step.WANTED and now - joined.since > GRACE:
-                await self._try("undo a join", self.memberships.withdraw(joined.id))
+                await self.attempts.run("undo a join", self.memberships.withdraw(joined.id))
             for allocation in self.node.port_table.in_use(joined.id, Use.RESERVED):
                 if now - allocation.since > UNCLAIMED:
                     self.warm.give_back(allocation)
@@ -52,9 +52,3 @@ class Sweep:
         removed = await self.node.dataplane.sweep(Known(self.node))
         if removed:
             log.info("removed orphaned attachments", attachments=removed)
-
-    async def _try(self, what: str, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except FairleadError as error:
-            log.warning(f"could not {what} yet", error=str(error))

@@ -100,6 +100,10 @@ class Keeper:
         except FairleadError as error:
             self._put_off[job.key] = self._node.clock.now() + REFUSED
             log.warning(f"could not {job.what}", error=str(error))
+        except Exception:
+            # What nobody foresaw is the supervisor's to tell; the other jobs get their turn before this one again.
+            self._put_off[job.key] = self._node.clock.now() + REFUSED
+            raise
         else:
             ended = self._node.clock.now()
             self.backoff.succeeded(ended, ended - now)

@@ -149,11 +149,7 @@ class PortMembership:
             )
             self._refuse_second_use(record.id, subnet)
         held = replace(
-            record,
-            step=Step.HELD,
-            since=self.node.clock.now(),
-            network_id=network.id,
-            name=network.name,
+            record.held(network, self.node.clock.now()),
             mtu=network.mtu,
             owned=OWNED in network.tags,
             subnets=tuple(joined),

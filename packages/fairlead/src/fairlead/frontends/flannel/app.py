@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Flannel:
-    """What each command asks of the engine."""
+    """What each command asks of the core."""
 
     leases: Leases
     reconciler: Reconciler
