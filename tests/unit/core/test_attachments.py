@@ -6,10 +6,11 @@ import pytest
 
 from fairlead.core.attachments.service import AttachmentService
 from fairlead.core.networks.spec import NetworkSpec, RangeSpec
+from fairlead.core.warm.provisioning import make_ports
 from fairlead.model.attachment import AddressRequest, AttachmentKey, AttachmentRequest
-from fairlead.model.errors import AddressInUse, InvalidInput, NotFound, WiringTimeout
-from fairlead.model.records import Use
-from fairlead_lab.fakes import FakeCloud
+from fairlead.model.errors import AddressInUse, CloudUnavailable, Conflict, InvalidInput, NotFound, WiringTimeout
+from fairlead.model.records import Allocation, Use
+from fairlead_lab.fakes import FakeCloud, Fault
 from tests.unit.blocks.conftest import Launch
 from tests.unit.blocks.conftest import launch as launch  # noqa: PLC0414  a fixture
 from tests.unit.blocks.conftest import site as site  # noqa: PLC0414  a fixture
@@ -138,3 +139,91 @@ async def test_the_devices_of_an_attachment_are_removed_before_detach_returns(h1
     h1.dataplane.away |= set(h1.dataplane.attachments)
     await attachments(h1).detach(KEY)
     assert not h1.dataplane.attachments
+
+
+def fixed_ips(cloud: FakeCloud) -> list[set[str]]:
+    """The addresses of each port that Fairlead made, as Neutron has them."""
+    ports = [one for one in cloud.store.resources["ports"].values() if "fairlead" in one["tags"]]
+    return [{fixed["ip_address"] for fixed in port["fixed_ips"]} for port in ports]
+
+
+async def test_where_two_starts_cross_each_gets_the_addresses_that_it_was_told(cloud: FakeCloud, h1: Host) -> None:
+    await h1.core.networks.join(SPEC)
+    fours = [(await attachments(h1).reserve("web", AddressRequest(4))).ip for _ in range(2)]
+    sixes = [(await attachments(h1).reserve("web", AddressRequest(6))).ip for _ in range(2)]
+    wanted = {"c1": (fours[0], sixes[1]), "c2": (fours[1], sixes[0])}
+    for owner, addresses in wanted.items():
+        given = await attachments(h1).prepare(AttachmentKey(owner, "web"), AttachmentRequest(addresses))
+        assert set(given.addresses) == set(addresses)
+    assert sorted(map(sorted, fixed_ips(cloud))) == sorted(sorted(map(str, one)) for one in wanted.values())
+    for owner in wanted:
+        await attachments(h1).detach(AttachmentKey(owner, "web"))
+    await h1.behind()
+    assert not fixed_ips(cloud)
+
+
+async def test_an_address_that_a_started_one_has_is_not_moved_to_another(h1: Host) -> None:
+    await h1.core.networks.join(SPEC)
+    fours = [(await attachments(h1).reserve("web", AddressRequest(4))).ip for _ in range(2)]
+    sixes = [(await attachments(h1).reserve("web", AddressRequest(6))).ip for _ in range(2)]
+    await attachments(h1).prepare(AttachmentKey("c1", "web"), AttachmentRequest((fours[0], sixes[0])))
+    with pytest.raises(AddressInUse):
+        await attachments(h1).prepare(AttachmentKey("c2", "web"), AttachmentRequest((fours[1], sixes[0])))
+
+
+async def test_an_address_of_the_second_family_may_be_one_that_nobody_reserved(cloud: FakeCloud, h1: Host) -> None:
+    await h1.core.networks.join(SPEC)
+    four, chosen = (await attachments(h1).reserve("web", AddressRequest(4))).ip, ip_address("fd00:60::77")
+    given = await attachments(h1).prepare(KEY, AttachmentRequest((four, chosen)))
+    assert set(given.addresses) == {four, chosen}
+    assert fixed_ips(cloud) == [{str(four), str(chosen)}]
+
+
+async def pooled(h1: Host) -> list[Allocation]:
+    """Join with three ports that wait."""
+    await h1.core.networks.join(SPEC)
+    await make_ports(h1.node, h1.core.networks.get("web"), count=3)
+    return h1.node.port_table.in_use("web", Use.FRESH)
+
+
+async def test_an_address_that_waits_here_is_given_to_whoever_chooses_it(cloud: FakeCloud, h1: Host) -> None:
+    *_, last = await pooled(h1)
+    posts = cloud.count("POST", "/ports")
+    chosen = last.addresses[0]
+    assert (await attachments(h1).reserve("web", AddressRequest(chosen.version, chosen))).ip == chosen
+    assert cloud.count("POST", "/ports") == posts
+
+
+async def test_a_waiting_port_gives_its_second_address_up_to_whoever_chooses_it(cloud: FakeCloud, h1: Host) -> None:
+    *_, last = await pooled(h1)
+    chosen = last.address(6)
+    await attachments(h1).reserve("web", AddressRequest(4))
+    assert chosen is not None
+    assert (await attachments(h1).reserve("web", AddressRequest(6, chosen))).ip == chosen
+    assert sum(str(chosen) in one for one in fixed_ips(cloud)) == 1
+    assert len(fixed_ips(cloud)) == 2
+
+
+async def test_an_address_whose_port_is_being_deleted_is_had_again(cloud: FakeCloud, h1: Host) -> None:
+    await h1.core.networks.join(SPEC)
+    chosen = ip_address("10.60.0.77")
+    await attachments(h1).reserve("web", AddressRequest(4, chosen))
+    await attachments(h1).release("web", chosen)
+    assert h1.node.port_table.in_use("web", Use.LEAVING)
+    assert (await attachments(h1).reserve("web", AddressRequest(4, chosen))).ip == chosen
+    assert len(fixed_ips(cloud)) == 1
+
+
+async def test_a_second_address_needs_a_first_one(h1: Host) -> None:
+    await h1.core.networks.join(SPEC)
+    with pytest.raises(Conflict):
+        await attachments(h1).reserve("web", AddressRequest(6))
+
+
+async def test_what_a_failed_preparation_reserved_is_released(cloud: FakeCloud, h1: Host) -> None:
+    await h1.core.networks.join(SPEC)
+    cloud.fail(Fault(method="DELETE", path="^/ports/", times=1, status=503))
+    with pytest.raises(CloudUnavailable):
+        # Its own MAC takes a port made anew, for which the first must go.
+        await attachments(h1).prepare(KEY, AttachmentRequest(mac="02:00:00:00:60:01"))
+    assert not h1.node.port_table.in_use("web", Use.RESERVED, Use.ATTACHED)
