@@ -64,7 +64,7 @@ async def warm_parts(ground: Ground, *, with_leases: bool) -> AsyncIterator[Part
                 tasks=(*_tasks(engine, ground.clock), *(tasks_of_leases(ground, leases) if leases else ())),
             )
         finally:
-            await engine.errands.close()
+            await engine.unawaited.close()
     finally:
         await mode.dataplane.close()
 

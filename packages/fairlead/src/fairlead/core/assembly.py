@@ -10,7 +10,7 @@ from fairlead.core.attachments.allocations import Allocations
 from fairlead.core.attachments.endpoints import Endpoints
 from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
-from fairlead.core.background.errands import Errands
+from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.networks.lookup import find_network
 from fairlead.core.networks.pools import AddressPools
@@ -28,7 +28,7 @@ from fairlead.core.warm.sizing import PoolLimits
 class Engine:
     """What front ends call: pools, allocations, memberships, endpoints. What runs beside: devices, keeper, sweep.
 
-    errands: what use cases start and do not wait for; to be closed in the end.
+    unawaited: what use cases start and do not wait for; to be closed in the end.
     """
 
     node: Node
@@ -41,7 +41,7 @@ class Engine:
     keeper: Keeper
     sweep: Sweep
     rebuild: Rebuild
-    errands: Errands
+    unawaited: Unawaited
 
     @classmethod
     def over(
@@ -56,9 +56,9 @@ class Engine:
 
         random gives numbers from 0 up to 1. failed is called for unforeseen errors, with the name of what they ended.
         """
-        wake_up, backoff, errands = WakeUp(), Backoff(random), Errands(failed)
+        wake_up, backoff, unawaited = WakeUp(), Backoff(random), Unawaited(failed)
         pools, memberships = AddressPools(node, partial(find_network, node), node.nesting.is_on), Memberships(node)
-        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, errands), Devices(node)
+        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, unawaited), Devices(node)
         return cls(
             node=node,
             pools=pools,
@@ -70,5 +70,5 @@ class Engine:
             keeper=Keeper(node, memberships, warm, wake_up=wake_up, backoff=backoff, random=random),
             sweep=Sweep(node, memberships, warm, Attempts(node.clock, backoff, failed=partial(failed, "sweep"))),
             rebuild=Rebuild(node, limits.cool_down),
-            errands=errands,
+            unawaited=unawaited,
         )
