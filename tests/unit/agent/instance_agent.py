@@ -45,12 +45,14 @@ class Docker(Dockerd):
 
 
 class Running:
-    """An agent at work. names: of its tasks, and of its doors."""
+    """An agent at work. doors, tasks: their names. heard: the test knows how the agent ended."""
 
     def __init__(self, settings: Settings, board: Board, kernel: Kernel, stop: asyncio.Event) -> None:
         self.settings, self.board, self.kernel, self.stop = settings, board, kernel, stop
         self.doors: list[str] = []
         self.tasks: list[str] = []
+        self.serving: asyncio.Task[None]
+        self.heard = False
         self.docker = Docker(_session(settings.agent.socket), board)
         self.flannel_session = _session(settings.flannel.socket)
 
@@ -72,6 +74,12 @@ class Running:
         session = cast(Any, self.docker.client) if door == "docker" else self.flannel_session
         async with session.get("/metrics") as response:
             return str(await response.text())
+
+    async def ended(self) -> None:
+        """Wait until the agent ends by itself. Raises what ended it."""
+        self.heard = True
+        async with asyncio.timeout(20):
+            await asyncio.shield(self.serving)
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,11 +147,12 @@ async def running_agent(
     async with wire_agent(settings, environ) as agent, Running(settings, board, kernel, stop) as running:
         running.doors = [door.name for door in agent.doors]
         running.tasks = [task.name for task in agent.tasks]
-        serving = asyncio.create_task(serve(agent, stop))
+        serving = running.serving = asyncio.create_task(serve(agent, stop))
         await until(lambda: serving.done() or all(door.socket.is_socket() for door in agent.doors))
         yield running
         stop.set()
-        await serving
+        if not running.heard:
+            await serving
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -9,10 +9,11 @@ import pytest
 import structlog
 
 from fairlead.agent.check import check
+from fairlead.agent.clock import SystemClock
 from fairlead.agent.doors.known import chosen_doors
 from fairlead.agent.settings import AgentSettings, OvsSettings, Settings, load_settings
 from fairlead.agent.wiring import wire_agent
-from fairlead.model.errors import SettingsError
+from fairlead.model.errors import SettingsError, TaskFailed
 from fairlead_lab.fakes import FakeCloud
 from tests.unit.agent.instance_agent import PART, RANGE, Running, instance_port, running_agent, settings_of, until
 from tests.unit.docker.dockerd import Network
@@ -174,6 +175,23 @@ async def test_a_door_whose_socket_was_removed_is_open_again_and_counted(
         text = await agent.metrics()
     for name in ("docker", "flannel"):
         assert f'fairlead_background_failures_total{{task="door {name}"}} 1.0' in text
+
+
+async def test_a_door_that_can_not_be_opened_again_ends_the_agent_with_the_reason(
+    cloud: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hurry(_self: SystemClock, _seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    port = await instance_port(cloud)
+    with structlog.testing.capture_logs():
+        async with running_agent(cloud, port, settings_of(tmp_path, "routed", []), monkeypatch) as agent:
+            (tmp_path / "flannel.sock").unlink()
+            (tmp_path / "flannel.sock").mkdir()
+            monkeypatch.setattr(SystemClock, "sleep", hurry)
+            with pytest.raises(TaskFailed, match=r"door flannel failed 6 times.*no socket"):
+                await agent.ended()
+    assert not (tmp_path / "docker.sock").exists()
 
 
 async def test_an_answer_of_neutrons_that_is_not_understood_ends_no_task_and_is_counted(

@@ -59,7 +59,7 @@ async def warm_parts(ground: Ground, *, with_leases: bool) -> AsyncIterator[Part
                 tasks=(*_tasks(core, ground.clock), *(tasks_of_leases(ground, leases) if leases else ())),
             )
         finally:
-            await core.errands.close()
+            await core.unawaited.close()
     finally:
         await mode.dataplane.close()
 

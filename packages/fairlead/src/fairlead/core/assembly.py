@@ -12,7 +12,7 @@ from fairlead.core.attachments.by_port import PortAddressing
 from fairlead.core.attachments.service import AttachmentService
 from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
-from fairlead.core.background.errands import Errands
+from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.keeper import NetworkKeeper
@@ -40,7 +40,7 @@ from fairlead.ports.sandbox import Sandboxes
 class PortCore:
     """A port for each attachment (modes ovs, trunk, ipvlan).
 
-    What doors call: networks, attachments. What runs beside: devices, keeper, sweep. errands: what use cases start and
+    What doors call: networks, attachments. What runs beside: devices, keeper, sweep. unawaited: what use cases start and
     do not wait for; to be closed in the end.
     """
 
@@ -52,7 +52,7 @@ class PortCore:
     keeper: Keeper
     sweep: Sweep
     rebuild: Rebuild
-    errands: Errands
+    unawaited: Unawaited
 
     @classmethod
     def over(
@@ -68,9 +68,9 @@ class PortCore:
 
         random gives numbers from 0 up to 1. failed is called for unforeseen errors, with the name of what they ended.
         """
-        wake_up, backoff, errands = WakeUp(), Backoff(random), Errands(failed)
+        wake_up, backoff, unawaited = WakeUp(), Backoff(random), Unawaited(failed)
         networks = Memberships(node.store, node.clock, KeyedLocks(), PortMembership(node))
-        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, errands), Devices(node)
+        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, unawaited), Devices(node)
         return cls(
             node=node,
             networks=networks,
@@ -80,7 +80,7 @@ class PortCore:
             keeper=Keeper(node, networks, warm, wake_up=wake_up, backoff=backoff, random=random),
             sweep=Sweep(node, networks, warm, Attempts(node.clock, backoff, failed=partial(failed, "sweep"))),
             rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down).recollect),
-            errands=errands,
+            unawaited=unawaited,
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from fairlead.core.background.backoff import Backoff
-from fairlead.core.background.errands import Errands
+from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.provisioning import delete_port, make_ports
 from fairlead.core.warm.sizing import REFILL_TIME, Demand, PoolLimits, Watermarks, watermarks
@@ -70,16 +70,16 @@ class Pool:
 class WarmPools:
     """The pools of a node. changed is called when the keeper may find something to do; it has the same backoff.
 
-    errands: starts what serves a dry pool. last_start: epoch seconds at which a port was asked for.
+    unawaited: starts what serves a dry pool. last_start: epoch seconds at which a port was asked for.
     """
 
     def __init__(
-        self, node: Node, limits: PoolLimits, backoff: Backoff, changed: Callable[[], None], errands: Errands
+        self, node: Node, limits: PoolLimits, backoff: Backoff, changed: Callable[[], None], unawaited: Unawaited
     ) -> None:
         self._node = node
         self._backoff = backoff
         self._changed = changed
-        self._errands = errands
+        self._unawaited = unawaited
         self._pools: dict[str, Pool] = {}
         self._seconds_a_port = _SECONDS_A_PORT
         self._is_known = False
@@ -233,7 +233,7 @@ class WarmPools:
 
     def _begin(self, pool: Pool, joined: JoinedNetwork) -> None:
         if pool.serving is None and self._backoff.is_fair(self._node.clock.now()):
-            pool.serving = self._errands.start("starts", self._serve(pool, joined))
+            pool.serving = self._unawaited.start("starts", self._serve(pool, joined))
 
     async def _serve(self, pool: Pool, joined: JoinedNetwork) -> None:
         """Serve until nobody waits, or Neutron becomes slow or silent: the keeper serves them then, at its backoff."""

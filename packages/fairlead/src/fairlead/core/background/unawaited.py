@@ -9,7 +9,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
-class Errands:
+class Unawaited:
     """Starts them. failed is called with the name of each that raised something."""
 
     def __init__(self, failed: Callable[[str], None] = lambda _name: None) -> None:
