@@ -40,7 +40,7 @@ async def test_an_answer_that_makes_no_sense_keeps_no_other_network_from_being_s
     agent, ready = Agent(neutron, PoolLimits(floor=4), ("web", "db")), asyncio.Event()
     agent.work.cancel()
     ready.set()
-    async with Watched(Task("keeper", lambda: keep(agent.engine.keeper, ready, lambda: None))) as watched:
+    async with Watched(Task("keeper", lambda: keep(agent.core.keeper, ready, lambda: None))) as watched:
         await asyncio.sleep(30)
         assert (agent.waiting("web"), agent.waiting("db")) == (0, 4)
         assert watched.failed == ["keeper"]

@@ -40,8 +40,8 @@ from fairlead.ports.sandbox import Sandboxes
 class PortCore:
     """A port for each attachment (modes ovs, trunk, ipvlan).
 
-    What doors call: networks, attachments. What runs beside: devices, keeper, sweep. unawaited: what use cases start and
-    do not wait for; to be closed in the end.
+    What doors call: networks, attachments. What runs beside: devices, keeper, sweep. unawaited: what use cases start
+    and do not wait for; to be closed in the end.
     """
 
     node: Node
