@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -28,14 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def h1(lab: Lab) -> Iterator[Docker]:
-    docker = Docker(lab.host("h1"))
+    docker = Docker(lab.host("h1"), partial(lab.restart, "dockerd", "h1"))
     yield docker
     docker.clear()
 
 
 @pytest.fixture
 def h2(lab: Lab) -> Iterator[Docker]:
-    docker = Docker(lab.host("h2"))
+    docker = Docker(lab.host("h2"), partial(lab.restart, "dockerd", "h2"))
     yield docker
     docker.clear()
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ DB, DB6 = "10.61.0.0/24", "fd00:61::/64"
 class Node:
     """An instance with an agent, and Docker on it."""
 
-    def __init__(self, instance: Instance, logs: Path) -> None:
+    def __init__(self, instance: Instance, lab: Lab) -> None:
         self.instance = instance
-        self.docker = Docker(instance.host)
+        self.docker = Docker(instance.host, partial(lab.restart, "dockerd", instance.host.name))
         self.agent = Daemon(
             instance.host,
             (str(PYTHON), "-m", "fairlead", "agent"),
-            logs / f"{instance.host.name}-routed.log",
+            lab.paths.log / f"{instance.host.name}-routed.log",
             {"FAIRLEAD_AGENT_MODE": "auto"},
         )
 
@@ -80,7 +81,7 @@ def routed_nodes(lab: Lab, demo: Any) -> Iterator[dict[str, Node]]:
     with ExitStack() as running:
         nodes = {}
         for host in lab.instances:
-            node = nodes[host.name] = Node(Instance.of(host, demo), lab.paths.log)
+            node = nodes[host.name] = Node(Instance.of(host, demo), lab)
             running.callback(node.agent.stop)
             node.start()
         yield nodes
