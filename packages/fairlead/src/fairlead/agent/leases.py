@@ -23,14 +23,14 @@ def lease_keeping(ground: Ground, port_lock: asyncio.Lock) -> LeaseKeeping:
     return LeaseKeeping(Leases(node, reconciler.wake), reconciler)
 
 
-def tasks_of_leases(ground: Ground, keeping_: LeaseKeeping) -> tuple[Task, ...]:
+def tasks_of_leases(ground: Ground, kept: LeaseKeeping) -> tuple[Task, ...]:
     """Return what keeps leases where nothing else of mode `routed` is there."""
     ready = asyncio.Event()
 
     async def begin() -> None:
-        become_router((await keeping_.leases.node.routing.nic()).name)
+        become_router((await kept.leases.node.routing.nic()).name)
 
     return (
         prepared("leases", begin, "not ready", ready, ground.clock),
-        keeping("reconciler", keeping_.reconciler, ready),
+        keeping("reconciler", kept.reconciler, ready),
     )
