@@ -161,8 +161,8 @@ class Docker:
         for name in self.networks:
             # Docker may take a moment to forget a container's endpoint; what stays would fail each test after this one.
             if not eventually(lambda name=name: self._forgot(name), seconds=15):
-                # dockerd 20.10 counts a network's endpoints wrong where many come at once on a busy machine ("has active
-                # endpoints", and inspect shows none), and counts anew when it starts ("inconsistent endpoint_cnt").
+                # dockerd 20.10 counts a network's endpoints wrong where many come at once on a busy machine ("has
+                # active endpoints", and inspect shows none), and anew when it starts ("inconsistent endpoint_cnt").
                 self.restart()
                 eventually(lambda name=name: self._forgot(name), seconds=15)
 
