@@ -7,7 +7,7 @@ SHELL := bash
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
-# Tests beside each other in `make test`, each worker with labs of its own: most wait more than they compute.
+# Tests beside each other, in `make test` each worker with labs of its own: most wait more than they compute.
 WORKERS ?= 2
 
 help: ## list the targets
@@ -27,7 +27,7 @@ check: setup ## style, types, layers and the fast tests; no root needed
 	@$(RUN)/ruff check --quiet .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo
-	@$(PYTEST) -q -m "not root and not real and not wheels"
+	@$(PYTEST) -q -n $(WORKERS) -m "not root and not real and not wheels"
 
 test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines

@@ -8,6 +8,7 @@ import pytest
 
 from fairlead_lab import Lab, LabSpec
 from fairlead_lab.paths import existing_labs
+from tests.mending import run, status
 from tests.side_by_side import lab_name, take_down_what_workers_left, turn, worker
 
 GIVEN = ("FAIRLEAD_LAB", "FAIRLEAD_INSTANCE_LAB", "FAIRLEAD_CONTRACT_CLOUDS")
@@ -26,6 +27,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let workers begin with what takes longest."""
     if worker():
         items.sort(key=lambda item: turn(item.path))
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run what needs a lab so that a daemon's own assertion does not count against it."""
+    if worker() and item.get_closest_marker("real"):
+        run(item, nextitem)
+        return True
+    return None
+
+
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> object:
+    """Tell a test that is run again from one that failed."""
+    return status(report)
 
 
 def pytest_keyboard_interrupt() -> None:
