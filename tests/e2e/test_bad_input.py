@@ -163,7 +163,7 @@ def test_the_check_is_content_with_a_lab(h1: Docker) -> None:
     command = [sys.executable, "-m", "fairlead", "agent", "--check"]
     lines = h1.host.run(command).stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [
-        ["ok", what] for what in ("mode", "cloud", "switch", "kernel", "state")
+        ["ok", what] for what in ("mode", "cloud", "switch", "kernel", "state", "docker")
     ]
     assert "may not bind ports, which OVN does not need" in lines[1]
     findings = json.loads(h1.host.run([*command, "--json"]).stdout)
