@@ -113,3 +113,14 @@ async def test_without_neutron_a_lost_memory_waits_and_says_so(site: Site, launc
         await node.run(network)
     away.times = 0
     await node.run(network)
+
+
+@pytest.mark.parametrize("range_", [WEB, "10.60.0.0/20"])
+async def test_a_range_is_still_in_use_after_the_loss(site: Site, launch: Launch, range_: str) -> None:
+    node = await launch(1)
+    network, _ = await some(node)
+    held = await blocks(site)
+    await lose(node)
+    with pytest.raises(DriverError, match=f"overlaps {WEB}, which network {network.id[:12]} uses"):
+        await node.network_create(range_)
+    assert await blocks(site) == held

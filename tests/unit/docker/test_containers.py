@@ -139,6 +139,19 @@ def test_dual_stack_starts_that_cross_end_with_their_own_pairs(
     asyncio.run(starts())
 
 
+async def test_a_start_that_was_told_of_an_address_in_use_is_to_be_repeated(h1: Host) -> None:
+    network = await h1.network_create(SUBNET, subnet6=SUBNET6)
+    other = await h1.run(network)
+    (pool_id, _, _) = network.pools[0]
+    own = await h1.rpc("IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": ""})
+    crossed = {"Address": own["Address"], "AddressIPv6": other.address6}
+    used = f"{other.address6.split('/')[0]} is used by endpoint {other.endpoint_id[:12]}: start the container again$"
+    with pytest.raises(DriverError, match=used):
+        await h1.rpc(
+            "NetworkDriver.CreateEndpoint", {"NetworkID": network.id, "EndpointID": "e" * 64, "Interface": crossed}
+        )
+
+
 async def test_twenty_starts_on_two_hosts_get_different_addresses(cloud: FakeCloud, h1: Host, h2: Host) -> None:
     networks = [(host, await host.network_create(SUBNET)) for host in (h1, h2)]
     containers = await asyncio.gather(*(host.run(network) for host, network in networks for _ in range(10)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairlead.core.warm.sizing import PoolLimits
+from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.records import Allocation, JoinedNetwork, Use
 from fairlead_lab.fakes import FakeCloud, Fault
 from tests.unit.docker.dockerd import DriverError, Host, Network, Running
@@ -167,3 +168,18 @@ async def test_two_networks_of_one_name_are_told_apart_after_a_loss(cloud: FakeC
     for container in containers:
         await h1.rm(container)
     assert (await h1.run(second)).address.startswith("10.30.0.")
+
+
+async def test_a_range_is_still_in_use_when_its_network_is_known_by_its_whole_id_again(h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    await lose(h1)
+    await h1.run(network)
+    with pytest.raises(DriverError, match=f"overlaps {SUBNET}, which network {network.id[:12]} uses"):
+        await h1.network_create("10.20.0.0/16")
+
+
+async def test_nothing_of_a_network_is_kept_that_is_removed_after_the_loss(h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    await lose(h1)
+    await h1.network_rm(network)
+    assert not h1.store.all(AddressPool)

@@ -234,7 +234,12 @@ class PortAddressing:
         if holder is None:
             return await _change_address(self.node, joined, to, address)
         if holder.owner:
-            raise _attached_already(address, holder)
+            raise AddressInUse(
+                f"address {address} is used by attachment {holder.owner[:12]}",
+                remedy="start the container again",
+                code="address-attached-meanwhile",
+                details={"address": address, "owner": holder.owner[:12]},
+            )
         given_back = to.address(address.version)
         was_reserved = given_back in to.reserved
         holder = await _change_address(self.node, joined, holder, None, version=address.version)

@@ -10,6 +10,7 @@ PHRASES = {
     "address-attached-here": Phrase(
         "choose another --ip, or remove that container", "address {address} is used by endpoint {owner} on this host"
     ),
+    "address-attached-meanwhile": Phrase("start the container again", "address {address} is used by endpoint {owner}"),
     "address-not-reserved": Phrase("make the network with --ipam-driver fairlead, and start the container again"),
     "address-of-network": Phrase("choose another --ip"),
     "address-taken": Phrase(

@@ -168,8 +168,21 @@ class AddressPools:
     def forget(self, joined_id: str) -> None:
         """Forget the pools of a network that has been left: dockerd releases them before it deletes the network."""
         for pool in self.store.all(AddressPool):
-            if pool.joined_id == joined_id:
+            # An orphan may be this network's as well; one of another's is found again.
+            if pool.joined_id == joined_id or self._is_orphan(pool):
                 self.store.delete(AddressPool, pool.id)
+
+    def _used(self) -> list[AddressPool]:
+        """List the pools that networks use, those too that a rebuilt memory lacks.
+
+        Of a range without a subnet of its own a pool can be found unasked: no reference is in its id.
+        """
+        networks = self.store.all(JoinedNetwork)
+        lost = [pool.id for pool in self.store.all(AddressPool) if self._is_orphan(pool)]
+        lost += [plain_pool_id(one.cidr) for joined in networks for one in joined.subnets if not one.subnet_id]
+        for pool_id in lost:
+            self.find(pool_id)
+        return [pool for pool in self.store.all(AddressPool) if self._is_used(pool)]
 
     def _is_used(self, pool: AddressPool) -> bool:
         joined = self.store.get(JoinedNetwork, pool.joined_id) if pool.joined_id else None
@@ -216,8 +229,8 @@ class AddressPools:
 
     def _refuse_overlap(self, pool: AddressPool) -> None:
         """Ranges may overlap on different Neutron networks, if the user says that they are different."""
-        for other in self.store.all(AddressPool):
-            if not self._is_used(other) or not pool.cidr.overlaps(other.cidr):
+        for other in self._used():
+            if not pool.cidr.overlaps(other.cidr):
                 continue
             same_network = pool.network_id and pool.network_id == other.network_id
             if same_network or other.id == pool.id or not (str(pool.reference) or str(other.reference)):
