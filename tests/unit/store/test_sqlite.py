@@ -230,6 +230,16 @@ def test_a_file_of_the_third_schema_tells_the_same_by_its_new_names(tmp_path: Pa
         )
 
 
+def test_a_record_of_an_older_schema_that_can_not_be_read_is_damage(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "node.sqlite")) as db:
+        db.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version = 3")
+        db.execute("INSERT INTO record (kind, id, body) VALUES ('JoinedNetwork', 'n', '{\"id\": ')")
+        db.commit()
+    with opened(tmp_path / "node.sqlite") as store:
+        assert not store.all(JoinedNetwork)
+    assert list(tmp_path.glob("node.sqlite.damaged-*"))
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path / "node.sqlite") as store:
         store.put(NETWORK)

@@ -213,7 +213,12 @@ class SqliteStore:
                 remedy="upgrade Fairlead on this host",
             )
         for number, statement in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._db.executescript(f"BEGIN IMMEDIATE; {statement}; PRAGMA user_version = {number}; COMMIT")
+            try:
+                self._db.executescript(f"BEGIN IMMEDIATE; {statement}; PRAGMA user_version = {number}; COMMIT")
+            except sqlite3.OperationalError as error:
+                if "malformed JSON" in str(error):  # SQLite has no code of its own for a record that can't be read
+                    raise sqlite3.DatabaseError(str(error)) from error
+                raise
 
     def _load(self, kind: type[Record]) -> dict[str, Record]:
         rows = self._db.execute("SELECT body FROM record WHERE kind = ? ORDER BY rowid", (kind.__name__,))
