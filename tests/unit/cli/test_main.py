@@ -1,5 +1,7 @@
 """The command line: every command has help, errors are one line, shells can complete it."""
 
+from importlib.metadata import EntryPoint, EntryPoints
+
 import pytest
 from click.testing import CliRunner
 
@@ -40,3 +42,14 @@ def test_a_command_that_nobody_brings_is_told_to_be_none() -> None:
     done = CliRunner().invoke(main, ["fly"])
     assert done.exit_code == 2
     assert "No such command 'fly'" in done.stderr
+
+
+def test_a_command_of_another_distribution_that_can_not_be_loaded_keeps_no_other_from_being_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = EntryPoint("broken", "fairlead_no_such_module:command", "fairlead.commands")
+    monkeypatch.setattr("fairlead.cli.main.entry_points", lambda group: EntryPoints([broken]))
+    done = CliRunner().invoke(main, ["--help"])
+    assert done.exit_code == 0
+    assert "Can't be loaded: No module named 'fairlead_no_such_module'" in done.output
+    assert "agent" in done.output

@@ -183,3 +183,13 @@ async def test_nothing_of_a_network_is_kept_that_is_removed_after_the_loss(h1: H
     await lose(h1)
     await h1.network_rm(network)
     assert not h1.store.all(AddressPool)
+
+
+async def test_a_network_that_is_made_again_after_a_loss_is_there_already(cloud: FakeCloud, pooled: Host) -> None:
+    network = await pooled.network_create(SUBNET)
+    await pooled.behind(10)
+    await lose(pooled)
+    ranges = [{"AddressSpace": "fairlead-local", "Pool": SUBNET, "Gateway": "10.20.0.1/24"}]
+    await pooled.rpc("NetworkDriver.CreateNetwork", {"NetworkID": network.id, "Options": {}, "IPv4Data": ranges})
+    assert len(cloud.store.resources["networks"]) == 1
+    await pooled.rm(await pooled.run(network))

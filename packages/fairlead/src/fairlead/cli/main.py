@@ -41,7 +41,10 @@ class _LazyGroup(click.Group):
             formatter.write_dl(sorted(lines.items()))
 
     def _help(self, ctx: click.Context, name: str) -> str:
-        command = self.get_command(ctx, name)
+        try:
+            command = self.get_command(ctx, name)
+        except ImportError as error:
+            return f"Can't be loaded: {error}"
         return command.get_short_help_str(limit=100) if command else ""
 
     def invoke(self, ctx: click.Context) -> object:

@@ -11,6 +11,7 @@ from fairlead.frontends.docker.pools import AddressPools, range_of
 from fairlead.frontends.text import parse_address, parse_network
 from fairlead.model.attachment import AttachmentKey, AttachmentRequest
 from fairlead.model.errors import InvalidInput, UnsupportedRequest
+from fairlead.model.records import Step
 from fairlead.model.sandbox import SandboxConfig, SandboxRoute
 
 ADDRESS_SPACES = ("fairlead-local", "fairlead-global")
@@ -39,6 +40,9 @@ class NetworkDriver:
                 remedy="add --ipam-driver fairlead",
             )
         options = network_options(request.options)
+        known = self.networks.find(request.network_id)
+        if known and known.step is Step.HELD:
+            return {}  # asked again; a memory that was rebuilt knows the network and not yet its pools
         pools = self.pools.take(request.network_id, [parse_network(one.pool) for one in ranges], options.reference)
         joined = await self.networks.join(
             NetworkSpec(

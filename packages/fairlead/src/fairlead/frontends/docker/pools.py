@@ -153,7 +153,7 @@ class AddressPools:
     def note(self, joined: JoinedNetwork, pools: Sequence[AddressPool]) -> None:
         """Write down that a joined network uses pools, and what they are by now."""
         for pool in pools:
-            subnet = joined.subnet(pool.cidr.version)
+            subnet = next((one for one in joined.subnets if one.cidr == pool.cidr), None)
             if subnet:
                 self.store.put(
                     replace(
