@@ -33,7 +33,8 @@ Samples = defaultdict[tuple[str, str, str], list[float]]
 def agent(lab: Lab, host: Host, checkout: Path, name: str) -> Iterator[None]:
     """Run a checkout's agent on a host."""
     python = checkout / ".venv/bin/python"
-    state = {"FAIRLEAD_AGENT_STATE_DIR": f"/var/lib/fairlead/beside-{name}"}
+    # As many ports wait as come in a turn: what a start costs the agent is compared, not Neutron's time for a port.
+    state = {"FAIRLEAD_AGENT_STATE_DIR": f"/var/lib/fairlead/beside-{name}", "FAIRLEAD_POOL_FLOOR": str(2 * ONE_BY_ONE)}
     daemon = Daemon(host, (str(python), "-m", "fairlead", "agent"), lab.paths.log / f"beside-{name}.log", state)
     daemon.start(host.path(SOCKET).is_socket)
     try:
@@ -56,25 +57,25 @@ def turn(host: Host, name: str, network: str, samples: Samples) -> None:
 
 
 def measure(lab: Lab, checkouts: dict[str, Path], rounds: int) -> Samples:
-    """Give each its turns; the first round is not counted: pools grow by demand."""
+    """Give each its turns, the other way round in each second round; the first round is not counted."""
     samples: Samples = defaultdict(list)
     host = lab.hosts[0]
     for number_ in range(rounds + 1):
         say(f"round {number_} of {rounds}")
         counted: Samples = samples if number_ else defaultdict(list)
-        for name, checkout in checkouts.items():
+        for name, checkout in list(checkouts.items())[:: -1 if number_ % 2 else 1]:
             with agent(lab, host, checkout, name):
                 try:
                     docker(
                         host, "network", "create", "-d", "fairlead", "--ipam-driver", "fairlead",
                         "--subnet", "10.77.0.0/24", f"beside-{name}",
                     )  # fmt: skip
-                    time.sleep(8)  # the pool fills, and its ports are plugged
+                    time.sleep(18)  # the pool fills, and its ports are plugged
                     turn(host, name, f"beside-{name}", counted)
                 finally:
                     remove_containers(host)
                     docker(host, "network", "rm", f"beside-{name}", check=False)
-            turn(host, f"bridge, beside {name}", "bridge", counted)
+            turn(host, f"bridge-beside-{name}", "bridge", counted)
     return samples
 
 
@@ -85,7 +86,7 @@ def render(samples: Samples) -> str:
     for operation in ("run", "rm"):
         for level in ("1", "10"):
             base, mine = p50(samples[other, operation, level]), p50(samples[this, operation, level])
-            bridges = [p50(samples[f"bridge, beside {name}", operation, level]) for name in (other, this)]
+            bridges = [p50(samples[f"bridge-beside-{name}", operation, level]) for name in (other, this)]
             rows.append(
                 [
                     f"docker {operation}",
