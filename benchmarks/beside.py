@@ -34,7 +34,10 @@ def agent(lab: Lab, host: Host, checkout: Path, name: str) -> Iterator[None]:
     """Run a checkout's agent on a host."""
     python = checkout / ".venv/bin/python"
     # As many ports wait as come in a turn: what a start costs the agent is compared, not Neutron's time for a port.
-    state = {"FAIRLEAD_AGENT_STATE_DIR": f"/var/lib/fairlead/beside-{name}", "FAIRLEAD_POOL_FLOOR": str(2 * ONE_BY_ONE)}
+    state = {
+        "FAIRLEAD_AGENT_STATE_DIR": str(lab.paths.log / f"beside-{name}"),
+        "FAIRLEAD_POOL_FLOOR": str(2 * ONE_BY_ONE),
+    }
     daemon = Daemon(host, (str(python), "-m", "fairlead", "agent"), lab.paths.log / f"beside-{name}.log", state)
     daemon.start(host.path(SOCKET).is_socket)
     try:
