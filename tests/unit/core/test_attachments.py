@@ -59,6 +59,7 @@ async def test_what_is_detached_is_detached_again_without_a_word(node: Host | In
     await attachments(node).attach(KEY, AttachmentRequest())
     await attachments(node).detach(KEY)
     await attachments(node).detach(KEY)
+    assert not node.dataplane.attachments
 
 
 async def test_addresses_that_were_reserved_are_the_attachments(node: Host | Instance) -> None:
