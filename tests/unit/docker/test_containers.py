@@ -51,7 +51,7 @@ async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: 
     assert port["name"] == f"h1/{container.endpoint_id[:12]}"
     assert port["device_id"] == container.endpoint_id
     assert port["device_owner"] == "fairlead:container"
-    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1"}
+    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1", f"fairlead:node={h1.node.id}"}
     assert cloud.count("PUT", f"/ports/{port['id']}") == 1
 
 

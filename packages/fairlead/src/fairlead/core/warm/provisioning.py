@@ -19,6 +19,7 @@ from fairlead.model.tags import (
     batch_tag,
     described_network,
     host_tag,
+    node_tag,
     port_description,
     port_name,
 )
@@ -55,7 +56,7 @@ async def make_ports(
         mac=mac,
         host=host if may_bind else "",
         security_group_ids=joined.security_group_ids,
-        tags=frozenset({OWNED, host_tag(host)} if at_once else {OWNED, host_tag(host), batch_tag(batch.id)}),
+        tags=frozenset({OWNED, host_tag(host), node_tag(node.id), *(() if at_once else (batch_tag(batch.id),))}),
     )
     node.store.put(batch)
     answered = node.provisioning[batch.id] = asyncio.Event()
