@@ -289,3 +289,21 @@ async def test_the_role_service_leaves_a_port_unbound_when_no_host_is_named(
 ) -> None:
     made = await create_port(as_service, NewPort(network.id, (FixedIP(subnet.id),)))
     assert made.host == ""
+
+
+async def test_a_port_is_tagged_and_untagged_without_touching_its_other_tags(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    made = await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),), tags=frozenset({"fairlead", "a"})))
+    for _ in range(2):
+        await neutron.tag_port(made.id, "fairlead:asked-whether-it-lives")
+    assert (await neutron.find_ports(port_id=made.id))[0].tags == {"fairlead", "a", "fairlead:asked-whether-it-lives"}
+    for _ in range(2):
+        await neutron.untag_port(made.id, "fairlead:asked-whether-it-lives")
+    assert (await neutron.find_ports(port_id=made.id))[0].tags == {"fairlead", "a"}
+
+
+async def test_a_port_that_is_gone_is_not_tagged_and_has_no_tags_to_take_off(neutron: NeutronService) -> None:
+    with pytest.raises(NotFound):
+        await neutron.tag_port(str(uuid.uuid4()), "a")
+    await neutron.untag_port(str(uuid.uuid4()), "a")

@@ -15,6 +15,9 @@ from fairlead.model.records import JoinedNetwork, JoinedSubnet
 OWNED = "fairlead"
 """On everything that Fairlead made; what lacks it is never changed or deleted."""
 
+ASKED = "fairlead:asked-whether-it-lives"
+"""On a port whose node somebody wants to retire: one that lives takes it off."""
+
 PORT_OWNER = "fairlead:container"
 """device_owner of a container's port."""
 
@@ -64,6 +67,12 @@ def member_host(tag: str) -> str:
     return tag.removeprefix(_MEMBER).split(":")[0] if is_member_tag(tag) else ""
 
 
+def member_node(tag: str) -> str:
+    """Read the node's id out of a member tag; empty where it has none."""
+    words = tag.removeprefix(_MEMBER).split(":")
+    return words[1] if is_member_tag(tag) and len(words) == len(("host", "node", "network")) else ""
+
+
 def is_host(name: str, member: str) -> bool:
     """Say whether a member tag's host (`member_host`) is the one of this name."""
     return member in {name, member_host(member_tag(name, "0" * NODE_ID, "0" * SHORT_ID))}
@@ -94,9 +103,14 @@ def node_tag(node_id: str) -> str:
     return f"{_NODE}{node_id}"
 
 
+def node_of(tags: Collection[str]) -> str:
+    """Read the node's id out of a port's tags; empty where they name none."""
+    return next((tag.removeprefix(_NODE) for tag in tags if tag.startswith(_NODE)), "")
+
+
 def is_of_another_node(tags: Collection[str], node_id: str) -> bool:
     """Say whether the tags name a node, and not this one."""
-    return any(tag.startswith(_NODE) for tag in tags) and node_tag(node_id) not in tags
+    return node_of(tags) not in {"", node_id}
 
 
 def batch_tag(batch_id: str) -> str:

@@ -44,6 +44,15 @@ def node_identity(folder: Path, *, machine: Path = _MACHINE) -> str:
         ) from error
 
 
+def known_identity(folder: Path) -> str:
+    """Return the id that is kept in a folder, empty where there is none. Raises StoreError."""
+    try:
+        known = _read(folder)
+    except OSError as error:
+        raise StoreError(f"can't read {folder / FILE} ({error.strerror or error})", remedy="run as root") from error
+    return known[0] if known else ""
+
+
 def _digest(machine: Path) -> str:
     """Return what tells machines apart; the machine-id itself is to be kept secret. Empty: not known."""
     try:
