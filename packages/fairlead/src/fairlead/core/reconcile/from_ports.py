@@ -132,6 +132,8 @@ class PortRecollection:
                 addresses=addresses,
                 reserved=frozenset(addresses) if owner else frozenset(),
                 owner=owner,
+                vif_type=port.vif_type,
+                vif_details=port.vif_details,
                 single_use=described.single_use,
                 # Made just before a crash, and never brought to this node: it goes.
                 leaving=nested is None or self.node.store.get(JoinedNetwork, described.joined_id) is None,

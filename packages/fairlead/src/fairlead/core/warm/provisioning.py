@@ -24,6 +24,9 @@ from fairlead.model.tags import (
     port_name,
 )
 
+_UNBINDABLE = "binding_failed"
+"""vif_type of a port that no mechanism driver could bind to its host."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -62,7 +65,7 @@ async def make_ports(
     answered = node.provisioning[batch.id] = asyncio.Event()
     try:
         ports = await node.network_service.create_ports([new] * count)
-        return await _nest(node, batch, ports)
+        return _bound(await _nest(node, batch, ports), host)
     except CloudUnavailable as error:
         if error.reached:
             node.store.put(replace(batch, since=node.clock.now()))
@@ -75,6 +78,18 @@ async def make_ports(
     finally:
         del node.provisioning[batch.id]
         answered.set()
+
+
+def _bound(made: Sequence[Allocation], host: str) -> list[Allocation]:
+    """Return the ports that can be plugged; the others are on their way out."""
+    bound = [one for one in made if one.vif_type != _UNBINDABLE]
+    if made and not bound:
+        raise Conflict(
+            f"Neutron could not bind ports to host {host}",
+            remedy="is the host's agent or chassis alive in Neutron (`openstack network agent list`), and can the host "
+            "reach the network?",
+        )
+    return bound
 
 
 async def find_lost(node: Node, batch: Batch) -> None:
@@ -138,8 +153,10 @@ def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nest
                 mac=(mine := nested.get(port.id, Nested(port.mac))).mac,
                 vlan=mine.vlan,
                 addresses=tuple(one.address for one in port.fixed_ips if one.address is not None),
+                vif_type=port.vif_type,
+                vif_details=port.vif_details,
                 single_use=bool((described := described_network(port.description)) and described.single_use),
-                leaving=left or port.id not in nested,
+                leaving=left or port.id not in nested or port.vif_type == _UNBINDABLE,
             )
         )
         for port in ports
