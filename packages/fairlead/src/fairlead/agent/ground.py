@@ -13,6 +13,7 @@ from fairlead.agent.logs import current_request_id
 from fairlead.agent.metrics import Metrics
 from fairlead.agent.observation import Observation
 from fairlead.agent.settings import Settings
+from fairlead.core.background.moments import bring_back
 from fairlead.model.records import KINDS
 from fairlead.ports.store import Record
 
@@ -46,8 +47,10 @@ async def open_ground(
     Raises SettingsError, StoreError.
     """
     config = find_cloud(settings.cloud.name, environ=environ)
-    store = SqliteStore(Path(settings.agent.state_dir) / STORES.get(settings.agent.mode, STORE), (*KINDS, *records))
+    clock, kinds = SystemClock(), (*KINDS, *records)
+    store = SqliteStore(Path(settings.agent.state_dir) / STORES.get(settings.agent.mode, STORE), kinds)
     try:
+        bring_back(store, kinds, clock.now())
         observation = Observation(Metrics())
         async with NeutronService(
             config,
@@ -57,6 +60,6 @@ async def open_ground(
             total_timeout=settings.cloud.timeout,
             create_patience=settings.cloud.create_patience,
         ) as neutron:
-            yield Ground(settings, store, neutron, SystemClock(), observation)
+            yield Ground(settings, store, neutron, clock, observation)
     finally:
         store.close()
