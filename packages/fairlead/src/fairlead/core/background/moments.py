@@ -1,7 +1,7 @@
 """Moments that an earlier process wrote down, by a clock that may have been set since.
 
-Within a process time never goes back (`ports.clock`). Between two it can: what was written while the machine's clock was
-a day ahead would be neither old enough nor rested for a day.
+Within a process time never goes back (`ports.clock`). Between two it can: what was written while the machine's clock
+was a day ahead would be neither old enough nor rested for a day.
 """
 
 from collections.abc import Iterable
