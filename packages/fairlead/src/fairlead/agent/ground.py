@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fairlead.adapters.neutron.credentials import find_cloud
@@ -46,7 +47,8 @@ async def open_ground(
 
     Raises SettingsError, StoreError.
     """
-    config = find_cloud(settings.cloud.name, environ=environ)
+    look = partial(find_cloud, settings.cloud.name, environ=environ)
+    config = look()
     clock, kinds = SystemClock(), (*KINDS, *records)
     store = SqliteStore(Path(settings.agent.state_dir) / STORES.get(settings.agent.mode, STORE), kinds)
     try:
@@ -59,6 +61,7 @@ async def open_ground(
             connect_timeout=settings.cloud.connect_timeout,
             total_timeout=settings.cloud.timeout,
             create_patience=settings.cloud.create_patience,
+            look=look,
         ) as neutron:
             yield Ground(settings, store, neutron, clock, observation)
     finally:
