@@ -108,7 +108,7 @@ async def test_refused_credentials_are_shown_to_keystone_ever_more_rarely_and_th
     source = TokenSource(wrong(cloud.credentials()), steady=steady)
     for _ in range(3600):
         before = asked(cloud)
-        with pytest.raises(AuthenticationFailed, match="does not accept user 'demo' .*: check .* the fake cloud"):
+        with pytest.raises(AuthenticationFailed, match=r"does not accept user 'demo' .*: check .* the fake cloud"):
             await source.current()
         if asked(cloud) > before:
             moments.append(steady.at - 5000)
@@ -174,7 +174,7 @@ async def test_a_host_whose_credentials_are_refused_shows_them_to_keystone_a_few
             await host.behind(5)
         for _ in range(3):
             await host.run(network)
-        with pytest.raises(DriverError, match="does not accept .*: check the names"):
+        with pytest.raises(DriverError, match=r"does not accept .*: check the names"):
             await host.run(network)
         assert asked(cloud) - before <= 20
     finally:

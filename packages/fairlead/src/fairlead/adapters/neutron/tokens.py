@@ -7,6 +7,7 @@ Credentials that Keystone refuses are not tried again and again: it would lock t
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,10 +113,8 @@ class TokenSource:
 
     def _find_credentials(self) -> None:
         """Take those that are there now. Raises what Keystone said of them, where that was lately."""
-        try:
+        with suppress(SettingsError):  # being written: the last ones that were whole are as good as any
             self.config = self._look()
-        except SettingsError:
-            pass  # being written: the last ones that were whole are as good as any
         refusal, now = self._refusal, self._steady()
         if refusal and refusal.config == self.config and now < refusal.until:
             raise refusal.again(now)
@@ -139,7 +138,10 @@ class TokenSource:
 
 
 def fetch_token(config: CloudConfig, timeout: float) -> Token:
-    """Ask Keystone for a token; blocks. Raises AuthenticationFailed, PermissionDenied, CloudUnavailable, SettingsError."""
+    """Ask Keystone for a token; blocks.
+
+    Raises AuthenticationFailed, PermissionDenied, CloudUnavailable, SettingsError.
+    """
     session = Session(
         verify=config.cacert or config.verify,
         cert=(config.cert, config.key) if config.cert and config.key else config.cert or None,
