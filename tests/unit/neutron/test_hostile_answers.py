@@ -91,15 +91,12 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 def read(kind: Kind, answer: Any) -> None:
     """Read it as one object and as a page, and use it."""
-    for body, look in (
-        ({"it": answer}, lambda body: [resources.read_one(body, "it", kind)]),
-        ({"it": [answer]}, lambda body: resources.read_several(body, "it", kind)),
-    ):
-        for found in look(json.dumps(body).encode()):
-            if hasattr(found, "model"):
-                found.model()
-            for one in getattr(found, "subnets", ()):
-                assert getattr(one, "free", 0) is not None
+    alone, listed = json.dumps({"it": answer}).encode(), json.dumps({"it": [answer]}).encode()
+    for found in (resources.read_one(alone, "it", kind), *resources.read_several(listed, "it", kind)):
+        if hasattr(found, "model"):
+            found.model()
+        for one in getattr(found, "subnets", ()):
+            assert getattr(one, "free", 0) is not None
 
 
 def is_read(kind: Kind, answer: Any) -> bool:
@@ -198,18 +195,14 @@ async def test_pages_that_lead_back_to_each_other_come_to_an_end(
         await neutron.find_networks()
 
 
-NULLABLE = [
-    pytest.param(key, one.encode_name, id=f"{key}-{one.encode_name}")
-    for key, kind in {
-        "network": wire.NetworkWire,
-        "subnet": wire.SubnetWire,
-        "port": wire.PortWire,
-        "trunk": trunks._TrunkWire,
-        "extension": wire.NamedWire,
-        "security_group": groups._GroupWire,
-    }.items()
-    for one in msgspec.structs.fields(kind)
-]
+NULLABLE: dict[str, Kind] = {
+    "network": wire.NetworkWire,
+    "subnet": wire.SubnetWire,
+    "port": wire.PortWire,
+    "trunk": trunks._TrunkWire,
+    "extension": wire.NamedWire,
+    "security_group": groups._GroupWire,
+}
 
 
 def with_null(body: bytes, key: str, field: str) -> bytes:
@@ -221,7 +214,9 @@ def with_null(body: bytes, key: str, field: str) -> bytes:
     return json.dumps(answer).encode()
 
 
-@pytest.mark.parametrize(("key", "field"), NULLABLE)
+@pytest.mark.parametrize(
+    ("key", "field"), [(key, one.encode_name) for key, kind in NULLABLE.items() for one in msgspec.structs.fields(kind)]
+)
 async def test_a_null_in_neutrons_answers_ends_no_command_without_a_reason_and_nothing_that_is_done_behind(
     cloud: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, field: str
 ) -> None:
