@@ -65,7 +65,8 @@ class Devices:
         if now < max(self._backoff.not_before, min(self._calm_from, self._busy_since + LONGEST_BUSY)):
             return False
         due = ((joined, one) for joined, one in self._due(now) if self._setbacks.is_due(one.id, now))
-        found = next(due, None)
+        # After a failure one that did not fail tells more of the switch.
+        found = min(due, key=lambda each: self._setbacks.has_failed(each[1].id), default=None)
         if found is None:
             # What shrinking or leaving has deleted is not remembered for ever.
             self._ready = {port_id for port_id in self._ready if self._node.port_table.get(port_id)}
