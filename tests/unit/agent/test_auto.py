@@ -1,14 +1,16 @@
 """Which mode `auto` comes to, as far as that needs no switch; on a real instance tests/e2e/test_routed.py tells."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from fairlead.agent.auto import Choice, remember, settle_mode
 from fairlead.agent.check import check
+from fairlead.agent.run import _settle
 from fairlead.agent.settings import AgentSettings, OvsSettings, Settings
-from fairlead.model.errors import NotFound
-from fairlead_lab.fakes import FakeCloud
+from fairlead.model.errors import AuthenticationFailed, CloudUnavailable, FairleadError, NotFound
+from fairlead_lab.fakes import FakeCloud, virtual_time
 
 
 def settings(folder: Path, **agent: str) -> Settings:
@@ -42,3 +44,27 @@ async def test_a_node_that_is_neither_host_nor_instance_is_told_what_is_missing(
     assert not finding.ok
     assert "start Open vSwitch and ovn-controller" in finding.remedy
     assert not (tmp_path / "state" / "mode").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "most"), [(AuthenticationFailed("Keystone does not accept us"), 6), (CloudUnavailable("away"), 110)]
+)
+def test_credentials_that_are_refused_while_the_mode_is_not_known_are_tried_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: FairleadError, most: int
+) -> None:
+    tries: list[float] = []
+
+    async def refuse(*_: object) -> None:
+        tries.append(asyncio.get_running_loop().time())
+        raise error
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(_settle(settings(tmp_path), {}, stop))
+        await asyncio.sleep(300)
+        stop.set()
+        assert await task is None
+
+    monkeypatch.setattr("fairlead.agent.run.settle_mode", refuse)
+    virtual_time.run(main())
+    assert 3 <= len(tries) <= most

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import structlog
 
+from fairlead.adapters.neutron import NeutronService
 from fairlead.agent.check import check
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.doors.known import chosen_doors
@@ -194,9 +195,33 @@ async def test_a_door_that_can_not_be_opened_again_ends_the_agent_with_the_reaso
     assert not (tmp_path / "docker.sock").exists()
 
 
-async def test_an_answer_of_neutrons_that_is_not_understood_ends_no_task_and_is_counted(
+async def test_an_answer_of_neutrons_that_is_not_understood_is_told_as_trouble_until_it_is(
     cloud: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    port = await instance_port(cloud)
+    row = cloud.store.resources["ports"][port.id]
+    async with running_agent(cloud, port, settings_of(tmp_path, "routed", []), monkeypatch) as agent:
+        await agent.hold_lease(port)
+        await until(lambda: set(pairs(cloud, port)) == {PART})
+        row["allowed_address_pairs"] = [{"ip_address": "all of them", "mac_address": port.mac}]
+        held = {"NETWORK": RANGE, "SUBNET": PART, "PUBLIC_IP": str(port.fixed_ips[0].address)}
+        await agent.flannel("post-startup", **held)
+        trouble: dict[str, str] = {}
+        while f"lease {PART}" not in trouble:
+            await asyncio.sleep(0.05)
+            trouble = (await agent.flannel("status"))["trouble"]
+        assert "is not Neutron's" in trouble[f"lease {PART}"]
+        row["allowed_address_pairs"] = []
+        await agent.flannel("post-startup", **held)
+        await until(lambda: set(pairs(cloud, port)) == {PART})
+
+
+async def test_what_nobody_foresaw_ends_no_task_and_is_counted(
+    cloud: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise TypeError("int and str")
+
     port = await instance_port(cloud)
     row = cloud.store.resources["ports"][port.id]
     settings = settings_of(tmp_path, "routed", [])
@@ -204,14 +229,15 @@ async def test_an_answer_of_neutrons_that_is_not_understood_ends_no_task_and_is_
         async with running_agent(cloud, port, settings, monkeypatch) as agent:
             await agent.hold_lease(port)
             await until(lambda: set(pairs(cloud, port)) == {PART})
-            row["allowed_address_pairs"] = [{"ip_address": "all of them", "mac_address": port.mac}]
-            held = {"NETWORK": RANGE, "SUBNET": PART, "PUBLIC_IP": str(port.fixed_ips[0].address)}
-            await agent.flannel("post-startup", **held)
-            await until(lambda: any(line["event"] == "unexpected error" for line in logs))
-            trouble = (await agent.flannel("status"))["trouble"]
-            assert "all of them" in trouble[f"lease {PART}"]
-            assert 'fairlead_background_failures_total{task="reconciler"}' in await agent.metrics()
             row["allowed_address_pairs"] = []
+            held = {"NETWORK": RANGE, "SUBNET": PART, "PUBLIC_IP": str(port.fixed_ips[0].address)}
+            with monkeypatch.context() as broken:
+                broken.setattr(NeutronService, "find_ports", fail)
+                await agent.flannel("post-startup", **held)
+                await until(lambda: any(line["event"] == "unexpected error" for line in logs))
+                trouble = (await agent.flannel("status"))["trouble"]
+                assert "int and str" in trouble[f"lease {PART}"]
+                assert 'fairlead_background_failures_total{task="reconciler"}' in await agent.metrics()
             await agent.flannel("post-startup", **held)
             await until(lambda: set(pairs(cloud, port)) == {PART})
 

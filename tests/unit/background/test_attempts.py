@@ -67,3 +67,15 @@ async def test_only_what_asks_neutron_tells_when_neutron_may_be_asked_again() ->
     assert trial.is_open()
     await trial.attempts.run("Neutron's", raising(None), cloud=True)
     assert not trial.is_open()
+
+
+async def test_one_piece_that_always_fails_is_tried_ever_more_rarely_and_the_others_as_ever() -> None:
+    trial = Trial()
+    for _ in range(300):
+        await trial.attempts.run("one", raising(CloudUnavailable("HTTP 500", answered=True)), cloud=True)
+        await trial.attempts.run("two", raising(None), cloud=True)
+        trial.clock.time += 2
+    ends = [what for what, _ in trial.ends]
+    assert ends.count("two") == 300
+    assert ends.count("one") < 12
+    assert not trial.is_open()

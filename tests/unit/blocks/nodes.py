@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.core.assembly import BlockCore
+from fairlead.core.background.moments import bring_back
 from fairlead.core.blocks.leases import Leases
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.reconciler import Reconciler
@@ -86,6 +87,8 @@ class Instance(Dockerd):
         self._stack = AsyncExitStack()
         self.store = SqliteStore(self.folder / f"i{self.number}" / "routed.sqlite", (*KINDS, *docker_records.KINDS))
         self._stack.callback(self.store.close)
+        self.clock.begin()
+        bring_back(self.store, KINDS, self.clock.now())
         self.neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )

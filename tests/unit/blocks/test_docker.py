@@ -6,6 +6,9 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from fairlead.adapters.neutron import NeutronService
+from fairlead.model.errors import CloudUnavailable
+from fairlead.model.network import Subnet
+from fairlead.model.records import JoinedNetwork
 from fairlead_lab.fakes import Fault
 from tests.unit.blocks.conftest import Launch, Site
 from tests.unit.blocks.nodes import Instance
@@ -280,3 +283,26 @@ async def test_docker_and_flannel_share_a_node(site: Site, launch: Launch) -> No
     await settle(one, two)
     assert await one.pairs() == {one.subnet}
     assert two.subnet in one.routes()
+
+
+async def test_a_network_of_which_neutron_tells_nothing_keeps_no_other_from_being_looked_at(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await launch(1), await launch(2)
+    bad, good = await one.network_create("10.61.0.0/24"), await one.network_create("10.62.0.0/24")
+    bad_id = next(each.network_id for each in one.store.all(JoinedNetwork) if each.id == bad.id)
+    find = one.neutron.find_subnets
+
+    async def find_subnets(network_id: str) -> list[Subnet]:
+        if network_id == bad_id:
+            raise CloudUnavailable("Neutron answers HTTP 500", answered=True)
+        return await find(network_id)
+
+    monkeypatch.setattr(one.neutron, "find_subnets", find_subnets)
+    await one.behind(30)
+    await two.network_create("10.62.0.0/24")
+    for _ in range(10):
+        await one.behind(15)
+    peers = {str(peer.parts[0]) for peer in one.core.blocks.peers(good.id)}
+    assert peers
+    assert peers <= set(one.routes())

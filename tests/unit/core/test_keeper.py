@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from itertools import pairwise
 from typing import Any, cast
@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from fairlead.core.assembly import PortCore
+from fairlead.core.background.backoff import LONGEST_WAIT
 from fairlead.core.warm.keeper import UNNAME_AFTER
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
@@ -19,7 +20,7 @@ from fairlead.core.warm.provisioning import make_ports
 from fairlead.core.warm.sizing import HALF_LIFE, PoolLimits
 from fairlead.model.attachment import AddressRequest, AttachmentKey, AttachmentRequest
 from fairlead.model.errors import CloudUnavailable, QuotaExceeded
-from fairlead.model.network import IPAddress
+from fairlead.model.network import IPAddress, NewPort, Port
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Origin, Step, Use
 from fairlead_lab.fakes import virtual_time
 from fairlead_lab.fakes.simulation import Costs, MemoryStore, NoDataplane, SimulatedNeutron
@@ -419,3 +420,101 @@ async def test_a_network_is_not_given_up_before_ports_that_came_while_it_was_lef
     while agent.store.all(JoinedNetwork):  # noqa: ASYNC110  virtual time costs nothing
         await asyncio.sleep(0.01)
     assert not neutron.ports
+
+
+@dataclass(slots=True)
+class Poisoned(SimulatedNeutron):
+    """Does not do some things, ever, as a Neutron whose database and OVN's disagree about them.
+
+    ports: whose deletion fails. network: on which no port is made. how: what it answers; None: nothing, in time.
+    """
+
+    poison: set[str] = field(default_factory=set)
+    network: str = ""
+    how: Exception | None = None
+
+    async def delete_port(self, port_id: str) -> None:
+        """Delete a port, or fail."""
+        if port_id in self.poison:
+            await self._fail("DELETE poison")
+        await SimulatedNeutron.delete_port(self, port_id)
+
+    async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
+        """Make ports, or fail."""
+        if new[0].network_id == self.network:
+            await self._fail("POST poison")
+        return await SimulatedNeutron.create_ports(self, new)
+
+    async def _fail(self, what: str) -> None:
+        self.calls[what] += 1
+        if self.how:
+            await asyncio.sleep(0.05)
+            raise self.how
+        await asyncio.sleep(self.patience)
+        raise CloudUnavailable("no answer within 20 s")
+
+
+ANSWERED = CloudUnavailable("Neutron answers HTTP 500", answered=True)
+POISONS = [ANSWERED, CloudUnavailable("Neutron answers HTTP 503"), None]
+HOW = pytest.mark.parametrize("how", POISONS, ids=["answered", "by a proxy", "unanswered"])
+
+
+async def starts(agent: Agent, count: int = 20, network: str = "web") -> int:
+    """Start containers, one each half minute; return how many failed."""
+    failed = 0
+    for _ in range(count):
+        try:
+            await agent.run(network)
+        except CloudUnavailable:
+            failed += 1
+        await asyncio.sleep(30)
+    return failed
+
+
+@HOW
+@pytest.mark.parametrize("poisoned", [0, 1, 30])
+def test_deletions_that_always_fail_stop_no_start_and_nothing_else_behind(poisoned: int, how: Exception | None) -> None:
+    async def main() -> None:
+        neutron = Poisoned(how=how)
+        agent = Agent(neutron)
+        await asyncio.sleep(60)
+        addresses = [await agent.run() for _ in range(poisoned + 5)]
+        table = agent.core.node.port_table
+        ports = [table.of_address("web", address) for address in addresses]
+        for port in ports:
+            assert port
+            table.put(replace(port, single_use=True))
+            if len(neutron.poison) < poisoned:
+                neutron.poison.add(port.id)
+        for address in addresses:
+            await agent.rm(address)
+        await asyncio.sleep(1800)
+        assert await starts(agent) == 0
+        await asyncio.sleep(7200)
+        assert {one.id for one in table.leaving()} == neutron.poison, "the others are deleted"
+        assert not table.untold(), "containers are named"
+        before = neutron.calls["DELETE poison"]
+        await asyncio.sleep(3600)
+        assert neutron.calls["DELETE poison"] - before <= poisoned * 3600 / (LONGEST_WAIT / 2)
+        neutron.poison.clear()
+        await asyncio.sleep(2 * LONGEST_WAIT)
+        assert not table.leaving()
+
+    virtual_time.run(main())
+
+
+@HOW
+def test_a_network_on_which_no_port_can_be_made_stops_no_start_on_another(how: Exception | None) -> None:
+    async def main() -> None:
+        neutron = Poisoned(network="web", how=how)
+        agent = Agent(neutron, PoolLimits(floor=2, ceiling=2), networks=("web", "db"))
+        restarting = asyncio.create_task(starts(agent, count=1000))
+        await asyncio.sleep(60)
+        assert await starts(agent, network="db") == 0
+        assert agent.waiting("db") >= 1
+        restarting.cancel()
+        neutron.network = ""
+        await asyncio.sleep(2 * LONGEST_WAIT)
+        assert agent.waiting("web") == 2
+
+    virtual_time.run(main())

@@ -12,7 +12,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from fairlead.adapters.neutron import CloudConfig, NeutronService
 from fairlead.adapters.store.identity import node_identity
 from fairlead.adapters.store.sqlite import SqliteStore
+from fairlead.agent.clock import SystemClock
 from fairlead.core.assembly import PortCore
+from fairlead.core.background.moments import bring_back
 from fairlead.core.nesting.nesting import Nesting, OnChassis
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
@@ -69,14 +71,36 @@ class PlugBoard:
         return orphans
 
 
-@dataclass
 class HandClock:
-    """Time that passes only when it is told to."""
+    """The clocks of a host, which go only when they are told to, read as the agent reads the machine's.
 
-    time: float = 1_000_000.0
+    time: of the host's wall clock, epoch seconds. Put forward, so much time passes; put back, somebody sets the clock,
+    because time does not go back.
+    """
+
+    def __init__(self, time: float = 1_000_000.0) -> None:
+        self._wall, self._passed = time, 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Read the clocks as a new process does."""
+        self._read = SystemClock(lambda: self._wall, lambda: self._passed)
+
+    @property
+    def time(self) -> float:
+        return self._wall
+
+    @time.setter
+    def time(self, wall: float) -> None:
+        self._passed += max(0.0, wall - self._wall)
+        self._wall = wall
+
+    def set(self, by: float) -> None:
+        """Set the host's clock by so many seconds, forth or back, while no time passes."""
+        self._wall += by
 
     def now(self) -> float:
-        return self.time
+        return self._read.now()
 
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
@@ -290,6 +314,8 @@ class Host(Dockerd):
         self._stack = AsyncExitStack()
         self.store = SqliteStore(self.directory / self.name / "node.sqlite", (*KINDS, *docker_records.KINDS))
         self._stack.callback(self.store.close)
+        self.clock.begin()
+        bring_back(self.store, KINDS, self.clock.now())
         neutron = await self._stack.enter_async_context(
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.records import Allocation
-from fairlead_lab.fakes import FakeCloud
+from fairlead_lab.fakes import FakeCloud, Fault
 from fairlead_lab.fakes.ports import NOWHERE
 from tests.unit.docker.dockerd import DriverError, Host
 
@@ -241,3 +241,25 @@ async def test_an_endpoint_tells_its_port(cloud: FakeCloud, h1: Host) -> None:
     (port,) = ports(cloud)
     answer = await h1.rpc("NetworkDriver.EndpointOperInfo", ids)
     assert answer["Value"]["neutron.port.uuid"] == port["id"]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_a_port_that_neutron_can_not_delete_stops_no_start(cloud: FakeCloud, tmp_path: Path, status: int) -> None:
+    host = Host("h1", cloud.credentials("member"), tmp_path, PoolLimits(floor=3, cool_down=10.0))
+    await host.start()
+    try:
+        network = await host.network_create(SUBNET)
+        await host.behind(10)
+        chosen = await host.run(network, ip="10.20.0.200")  # a port of its own, deleted when it goes
+        port_id = next(one.id for one in host.node.port_table if one.owner == chosen.endpoint_id)
+        cloud.fail(Fault(method="DELETE", path=port_id, status=status, times=10**9))
+        await host.rm(chosen, behind=False)
+        for _ in range(40):
+            await host.behind(15)
+        for _ in range(8):  # more than wait
+            await host.run(network)
+            await host.behind(60)
+        assert [one.id for one in host.node.port_table.leaving()] == [port_id]
+        assert host.core.warm.waiting(network.id) >= 3
+    finally:
+        await host.stop()

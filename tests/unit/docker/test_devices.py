@@ -1,12 +1,14 @@
 """What waits is plugged ahead; what a container has used is plugged anew before the next one has it."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from fairlead.core.warm.sizing import PoolLimits
-from fairlead.model.errors import SwitchUnavailable
+from fairlead.model.errors import DataplaneError, SwitchUnavailable, WiringTimeout
+from fairlead.model.records import Use
 from fairlead.model.vif import Vif
 from fairlead_lab.fakes import FakeCloud
 from tests.unit.docker.dockerd import Host
@@ -112,3 +114,37 @@ async def test_what_waits_goes_with_the_network(host: Host) -> None:
     await host.behind(5)
     await host.network_rm(network)
     assert not host.dataplane.attachments
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DataplaneError("no"), WiringTimeout("never ready"), SwitchUnavailable("it hangs"), TypeError("int and str")],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("act", ["apply", "remove"])
+async def test_a_port_whose_devices_can_not_be_worked_on_keeps_no_other_from_being_plugged(
+    host: Host, monkeypatch: pytest.MonkeyPatch, act: str, error: Exception
+) -> None:
+    network = await host.network_create(SUBNET)
+    await host.behind(5)
+    for container in [await host.run(network) for _ in range(2)]:
+        await host.rm(container, behind=False)
+    bad, other = (one.id for one in host.node.port_table.in_use(network.id, Use.RETURNED))
+    original = getattr(host.dataplane, act)
+
+    async def fail(what: Vif | str) -> None:
+        if bad == (what.id if isinstance(what, Vif) else what):
+            raise error
+        await original(what)
+
+    monkeypatch.setattr(host.dataplane, act, fail)
+    for _ in range(20):
+        with suppress(TypeError):  # the supervisor starts the task again
+            await host.behind(15)
+    assert other in host.dataplane.attachments
+    assert other not in {one.id for one in host.node.port_table if one.dirty}
+    monkeypatch.undo()
+    for _ in range(40):
+        await host.behind(15)
+    assert bad not in {one.id for one in host.node.port_table if one.dirty}
+    assert bad in host.dataplane.attachments

@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
 from ipaddress import ip_network
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from fairlead.adapters.neutron import NeutronService, wire
+from fairlead.adapters.neutron.client import LONGEST_PAUSE, _retry_after
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.errors import (
     AuthenticationFailed,
     CloudUnavailable,
@@ -22,6 +26,7 @@ from fairlead.model.network import NewNetwork, NewPort, NewSubnet
 from fairlead_lab.fakes import FakeCloud, Fault
 from fairlead_lab.fakes.record import How
 from tests.ports import create_port
+from tests.unit.docker.dockerd import DriverError, Host
 
 NEW = NewNetwork("web")
 
@@ -115,10 +120,57 @@ async def test_a_pause_beyond_the_limit_or_an_odd_one_is_not_waited_for(
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_pause_that_is_not_waited_for_is_told(cloud: FakeCloud, neutron: NeutronService, status: int) -> None:
-    cloud.fail(Fault(status=status, headers={"Retry-After": "3600"}))
+    cloud.fail(Fault(status=status, headers={"Retry-After": "120"}))
     with pytest.raises(CloudUnavailable) as caught:
         await neutron.find_networks()
-    assert caught.value.retry_after == 3600.0
+    assert caught.value.retry_after == 120.0
+
+
+DATE = "Sat, 28 Nov 2026 08:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "pause"),
+    [
+        ("604800", DATE, LONGEST_PAUSE),
+        ("9" * 400, DATE, LONGEST_PAUSE),
+        ("Sat, 05 Dec 2026 08:00:00 GMT", DATE, LONGEST_PAUSE),
+        ("Sat, 28 Nov 2026 08:00:40 GMT", DATE, 40.0),
+        ("Sat, 28 Nov 2026 07:00:00 GMT", DATE, 0.0),
+        ("Sat, 28 Nov 2026 08:00:40 GMT", "", None),
+        ("Sat, 28 Nov 2026 08:00:40 GMT", "today", None),
+        ("Sat, 28 Nov 9999999 08:00:40 GMT", DATE, None),
+        ("-5", DATE, None),
+        ("1e9", DATE, None),
+        ("²", DATE, None),
+        ("nan", DATE, None),
+        ("", DATE, None),
+    ],
+)
+def test_a_pause_is_told_by_the_servers_clock_and_is_never_longer_than_the_longest(
+    value: str, date: str, pause: float | None
+) -> None:
+    assert _retry_after({"Retry-After": value, "Date": date}) == pause
+
+
+async def test_a_retry_after_of_a_week_does_not_stop_what_is_done_behind_for_a_week(
+    cloud: FakeCloud, tmp_path: Path
+) -> None:
+    host = Host("h1", cloud.credentials("member"), tmp_path, PoolLimits(floor=3, cool_down=10.0))
+    await host.start()
+    try:
+        network = await host.network_create("10.20.0.0/24")
+        await host.behind(10)
+        cloud.fail(Fault(method="POST", path="/ports", status=503, headers={"Retry-After": "604800"}))
+        for _ in range(3):
+            await host.run(network)
+        with suppress(DriverError):
+            await host.run(network)
+        await host.behind(2 * LONGEST_PAUSE)
+        assert host.core.warm.waiting(network.id) >= 3
+        await host.run(network)
+    finally:
+        await host.stop()
 
 
 async def test_a_pause_that_is_asked_for_too_often_is_told(cloud: FakeCloud, neutron: NeutronService) -> None:

@@ -30,14 +30,14 @@ TWO = """
     """
 
 
-def test_a_cloud_is_found_by_name_in_the_current_directory(tmp_path: Path) -> None:
+def test_a_cloud_is_found_by_name_in_the_systems_file(tmp_path: Path) -> None:
     path = write(tmp_path / "clouds.yaml", TWO)
-    demo = find_cloud("demo", environ={"HOME": "/nowhere"}, directory=tmp_path)
+    demo = find_cloud("demo", environ={}, system=tmp_path)
     assert (demo.auth_type, demo.region, demo.interface, demo.verify) == ("password", "RegionOne", "internal", True)
     assert demo.auth["user_domain_name"] == "Default"
     assert demo.auth_url == "http://keystone/v3"
     assert str(path) in demo.source
-    ops = find_cloud("ops", environ={"HOME": "/nowhere"}, directory=tmp_path)
+    ops = find_cloud("ops", environ={}, system=tmp_path)
     assert (ops.auth_type, ops.verify, ops.network_endpoint) == (
         "v3applicationcredential",
         False,
@@ -47,32 +47,45 @@ def test_a_cloud_is_found_by_name_in_the_current_directory(tmp_path: Path) -> No
 
 def test_a_cloud_is_named_by_os_cloud(tmp_path: Path) -> None:
     write(tmp_path / "clouds.yaml", TWO)
-    assert find_cloud(environ={"OS_CLOUD": "ops", "HOME": "/nowhere"}, directory=tmp_path).auth["auth_url"]
+    assert find_cloud(environ={"OS_CLOUD": "ops"}, system=tmp_path).auth["auth_url"]
 
 
 def test_the_file_named_by_the_environment_comes_first(tmp_path: Path) -> None:
     write(tmp_path / "here/clouds.yaml", TWO)
     named = write(tmp_path / "named.yaml", "clouds: {demo: {auth: {auth_url: http://named/v3}}}")
-    environ = {"OS_CLIENT_CONFIG_FILE": str(named), "HOME": "/nowhere"}
-    assert find_cloud("demo", environ=environ, directory=tmp_path / "here").auth_url == "http://named/v3"
+    environ = {"OS_CLIENT_CONFIG_FILE": str(named)}
+    assert find_cloud("demo", environ=environ, system=tmp_path / "here").auth_url == "http://named/v3"
 
 
-def test_the_users_own_folder_is_looked_into(tmp_path: Path) -> None:
-    write(tmp_path / "home/.config/openstack/clouds.yaml", TWO)
-    environ = {"HOME": str(tmp_path / "home")}
-    assert find_cloud("demo", environ=environ, directory=tmp_path).auth_url == "http://keystone/v3"
+def test_a_named_file_that_is_not_there_is_missed_and_no_other_is_taken(tmp_path: Path) -> None:
+    write(tmp_path / "clouds.yaml", TWO)
+    environ = {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "other.yaml")}
+    with pytest.raises(SettingsError, match=r"there is no .*other\.yaml"):
+        find_cloud("demo", environ=environ, system=tmp_path)
+
+
+def test_a_file_where_root_happens_to_be_or_at_home_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", ".config/openstack", "xdg/openstack"):
+        for suffix in ("yaml", "yml"):
+            write(tmp_path / folder / f"clouds.{suffix}", TWO)
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
+    with pytest.raises(SettingsError, match=r"there is no .*system/clouds\.yaml"):
+        find_cloud("demo", environ=environ, system=tmp_path / "system")
 
 
 def test_secrets_kept_apart_are_merged_in(tmp_path: Path) -> None:
     write(tmp_path / "clouds.yaml", "clouds: {demo: {auth: {auth_url: http://keystone/v3, username: demo}}}")
     write(tmp_path / "secure.yaml", "clouds: {demo: {auth: {password: apart}}}")
-    auth = find_cloud("demo", environ={"HOME": "/nowhere"}, directory=tmp_path).auth
+    auth = find_cloud("demo", environ={}, system=tmp_path).auth
     assert (auth["username"], auth["password"]) == ("demo", "apart")
 
 
 def test_an_only_cloud_needs_no_name(tmp_path: Path) -> None:
     write(tmp_path / "clouds.yaml", "clouds: {one: {auth: {auth_url: http://keystone/v3}}}")
-    assert find_cloud(environ={"HOME": "/nowhere"}, directory=tmp_path).auth_url == "http://keystone/v3"
+    assert find_cloud(environ={}, system=tmp_path).auth_url == "http://keystone/v3"
 
 
 def test_os_variables_come_before_files_where_no_cloud_is_named(tmp_path: Path) -> None:
@@ -85,9 +98,8 @@ def test_os_variables_come_before_files_where_no_cloud_is_named(tmp_path: Path) 
         "OS_REGION_NAME": "RegionTwo",
         "OS_INTERFACE": "internalURL",
         "OS_CACERT": "/etc/ca.pem",
-        "HOME": "/nowhere",
     }
-    config = find_cloud(environ=environ, directory=tmp_path)
+    config = find_cloud(environ=environ, system=tmp_path)
     assert (config.auth_url, config.region, config.interface, config.cacert) == (
         "http://env/v3",
         "RegionTwo",
@@ -95,7 +107,7 @@ def test_os_variables_come_before_files_where_no_cloud_is_named(tmp_path: Path) 
         "/etc/ca.pem",
     )
     assert config.auth["username"] == "demo"
-    assert find_cloud("demo", environ=environ, directory=tmp_path).auth_url == "http://keystone/v3"
+    assert find_cloud("demo", environ=environ, system=tmp_path).auth_url == "http://keystone/v3"
 
 
 def test_an_application_credential_in_os_variables_is_recognised() -> None:
@@ -110,8 +122,8 @@ def test_an_application_credential_in_os_variables_is_recognised() -> None:
 @pytest.mark.parametrize(
     ("content", "name", "complaint"),
     [
-        (None, "demo", "'demo' is asked for, but there is no clouds.yaml"),
-        (None, "", "no cloud is named, and there is no clouds.yaml"),
+        (None, "demo", r"'demo' is asked for, but there is no .*clouds\.yaml"),
+        (None, "", r"no cloud is named, and there is no .*clouds\.yaml"),
         (TWO, "", "several clouds and none is chosen: set OS_CLOUD to one of demo, ops"),
         (TWO, "prod", "no cloud 'prod' .*: it has demo, ops"),
         ("clouds: {}", "demo", "has no clouds"),
@@ -122,11 +134,11 @@ def test_an_application_credential_in_os_variables_is_recognised() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path, content: str | None, name: str, complaint: str) -> None:
-    environ = {"HOME": "/nowhere"}
+    environ = {}
     if content is not None:
         environ["OS_CLIENT_CONFIG_FILE"] = str(write(tmp_path / "clouds.yaml", content))
     with pytest.raises(SettingsError, match=complaint) as caught:
-        find_cloud(name, environ=environ, directory=tmp_path / "nothing")
+        find_cloud(name, environ=environ, system=tmp_path / "nothing")
     assert caught.value.remedy
 
 

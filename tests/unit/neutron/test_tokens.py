@@ -5,14 +5,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
+from fairlead.adapters.neutron.tokens import FIRST_WAIT, RENEW_BEFORE, TokenSource
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.errors import AuthenticationFailed, CloudUnavailable, FairleadError, SettingsError
 from fairlead_lab.fakes import FakeCloud, Fault
+from fairlead_lab.fakes.identity import Identity
 from fairlead_lab.fakes.record import How
+from tests.unit.docker.dockerd import DriverError, Host
 
 
 def with_auth(config: CloudConfig, changes: Mapping[str, Any]) -> CloudConfig:
@@ -56,6 +61,151 @@ async def test_a_token_is_renewed_before_it_expires(cloud: FakeCloud, neutron: N
     await neutron.find_subnets("any")
     assert sum(call.method == "POST" for call in cloud.identity_calls) == 2
     assert {call.status for call in cloud.calls} == {200}
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_keystone_is_asked_once_also_where_its_clock_and_ours_are_hours_apart(
+    cloud: FakeCloud, neutron: NeutronService, hours: int
+) -> None:
+    cloud.identity.ahead = timedelta(hours=hours)
+    for _ in range(5):
+        await neutron.find_networks()
+    assert asked(cloud) == 1
+
+
+class Hands:
+    """A clock that nobody sets, turned by hand."""
+
+    at = 5000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def asked(cloud: FakeCloud) -> int:
+    return sum(call.method == "POST" for call in cloud.identity_calls)
+
+
+def wrong(config: CloudConfig) -> CloudConfig:
+    return with_auth(config, {"password": "hunter2"})
+
+
+async def test_a_token_is_good_for_as_long_as_keystone_says_by_a_clock_that_nobody_sets(cloud: FakeCloud) -> None:
+    steady = Hands()
+    source = TokenSource(cloud.credentials(), steady=steady)
+    first = await source.current()
+    steady.at += 3600 - RENEW_BEFORE - 1
+    assert await source.current() is first
+    steady.at += 1
+    assert await source.current() is not first
+    assert asked(cloud) == 2
+
+
+async def test_refused_credentials_are_shown_to_keystone_ever_more_rarely_and_the_answer_is_given_at_once(
+    cloud: FakeCloud,
+) -> None:
+    steady, moments = Hands(), []
+    source = TokenSource(wrong(cloud.credentials()), steady=steady)
+    for _ in range(3600):
+        before = asked(cloud)
+        with pytest.raises(AuthenticationFailed, match=r"does not accept user 'demo' .*: check .* the fake cloud"):
+            await source.current()
+        if asked(cloud) > before:
+            moments.append(steady.at - 5000)
+        steady.at += 1
+    assert moments == [0, 30, 90, 210, 450, 930, 1530, 2130, 2730, 3330]
+
+
+async def test_many_that_ask_at_once_show_refused_credentials_once(cloud: FakeCloud) -> None:
+    source = TokenSource(wrong(cloud.credentials()), steady=Hands())
+    ends = await asyncio.gather(*(source.current() for _ in range(20)), return_exceptions=True)
+    assert {type(one) for one in ends} == {AuthenticationFailed}
+    with pytest.raises(AuthenticationFailed, match="Keystone is asked again in 30 s, or once that is changed"):
+        await source.current()
+    assert asked(cloud) == 1
+
+
+async def test_credentials_that_have_changed_are_tried_at_once(cloud: FakeCloud) -> None:
+    steady = Hands()
+    now = wrong(cloud.credentials())
+    source = TokenSource(now, look=lambda: now, steady=steady)
+    for config in (now, with_auth(now, {"password": "also wrong"})):
+        now = config
+        with pytest.raises(AuthenticationFailed):
+            await source.current()
+    assert asked(cloud) == 2
+    now = cloud.credentials()
+    assert (await source.current()).user == "demo"
+
+
+async def test_credentials_that_are_just_being_written_leave_the_last_ones_in_use(cloud: FakeCloud) -> None:
+    def look() -> CloudConfig:
+        raise SettingsError("clouds.yaml is not YAML")
+
+    assert (await TokenSource(cloud.credentials(), look=look).current()).user == "demo"
+
+
+async def test_a_refusal_is_forgotten_once_keystone_accepts(cloud: FakeCloud) -> None:
+    steady = Hands()
+    source = TokenSource(cloud.credentials(), steady=steady)
+    for _ in range(2):
+        cloud.fail(Fault(service="identity", method="POST", path="tokens", status=401))
+        with pytest.raises(AuthenticationFailed):
+            await source.current()
+        steady.at += FIRST_WAIT
+        await source.current()
+        steady.at += 3600
+
+
+async def test_a_host_whose_credentials_are_refused_shows_them_to_keystone_a_few_times_and_not_for_each_job(
+    cloud: FakeCloud, tmp_path: Path
+) -> None:
+    host = Host("h1", cloud.credentials("member"), tmp_path, PoolLimits(floor=3, cool_down=10.0))
+    await host.start()
+    try:
+        network = await host.network_create("10.20.0.0/24")
+        await host.behind(10)
+        for one in [await host.run(network, ip=f"10.20.0.{number}") for number in range(100, 130)]:
+            await host.rm(one, behind=False)
+        await host.restart()  # without a token; the password has been changed meanwhile
+        cloud.fail(Fault(service="identity", method="POST", path="tokens", status=401, times=10**9))
+        before = asked(cloud)
+        for _ in range(60):
+            await host.behind(5)
+        for _ in range(3):
+            await host.run(network)
+        with pytest.raises(DriverError, match=r"does not accept .*: check the names"):
+            await host.run(network)
+        assert asked(cloud) - before <= 20
+    finally:
+        await host.stop()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issued_at": None},
+        {"expires_at": "tomorrow"},
+        {"issued_at": 7, "expires_at": 8},
+        {"project": "demo"},
+        {"roles": 5},
+        {"catalog": 5},
+        {"user": None},
+    ],
+    ids=str,
+)
+async def test_an_answer_that_is_not_keystones_is_told_of(
+    cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    issue = Identity.issue
+
+    def odd(self: Identity, request: Any) -> tuple[str, dict[str, Any]]:
+        token_id, body = issue(self, request)
+        return token_id, {"token": {**body["token"], **change}}
+
+    monkeypatch.setattr(Identity, "issue", odd)
+    text = await refused(cloud.credentials(), FairleadError)
+    assert "Keystone" in text or "catalogue" in text or "project" in text
 
 
 async def test_a_wrong_password_names_the_user_and_the_project_and_never_the_password(cloud: FakeCloud) -> None:

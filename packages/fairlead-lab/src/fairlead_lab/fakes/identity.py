@@ -29,10 +29,11 @@ class User:
 
 @dataclass(slots=True)
 class Identity:
-    """Users and tokens. lifetime: of a token. catalogue: service type to URL."""
+    """Users and tokens. lifetime: of a token. ahead: how far its clock is. catalogue: service type to URL."""
 
     catalogue: dict[str, str] = field(default_factory=dict)
     lifetime: timedelta = timedelta(hours=1)
+    ahead: timedelta = timedelta()
     users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Caller] = field(default_factory=dict)
     members_bind: bool = False
@@ -57,7 +58,7 @@ class Identity:
         scoped = by_credential or self._scoped(user, auth.get("scope"))
         self._issued += 1
         token_id = f"token-{self._issued}"
-        now = datetime.now(UTC)
+        now = datetime.now(UTC) + self.ahead
         token: dict[str, Any] = {
             "methods": identity["methods"],
             "user": {"id": user.id, "name": user.name, "domain": DOMAIN, "password_expires_at": None},

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fairlead.adapters.neutron.credentials import find_cloud
@@ -14,6 +15,7 @@ from fairlead.agent.logs import current_request_id
 from fairlead.agent.metrics import Metrics
 from fairlead.agent.observation import Observation
 from fairlead.agent.settings import Settings
+from fairlead.core.background.moments import bring_back
 from fairlead.model.records import KINDS
 from fairlead.ports.store import Record
 
@@ -47,11 +49,14 @@ async def open_ground(
 
     Raises SettingsError, StoreError.
     """
-    config = find_cloud(settings.cloud.name, environ=environ)
     folder = Path(settings.agent.state_dir)
     node_id = node_identity(folder)
-    store = SqliteStore(folder / STORES.get(settings.agent.mode, STORE), (*KINDS, *records))
+    look = partial(find_cloud, settings.cloud.name, environ=environ)
+    config = look()
+    clock, kinds = SystemClock(), (*KINDS, *records)
+    store = SqliteStore(folder / STORES.get(settings.agent.mode, STORE), kinds)
     try:
+        bring_back(store, kinds, clock.now())
         observation = Observation(Metrics())
         async with NeutronService(
             config,
@@ -60,7 +65,8 @@ async def open_ground(
             connect_timeout=settings.cloud.connect_timeout,
             total_timeout=settings.cloud.timeout,
             create_patience=settings.cloud.create_patience,
+            look=look,
         ) as neutron:
-            yield Ground(settings, node_id, store, neutron, SystemClock(), observation)
+            yield Ground(settings, node_id, store, neutron, clock, observation)
     finally:
         store.close()

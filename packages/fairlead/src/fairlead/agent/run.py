@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from fairlead.adapters.neutron.tokens import FIRST_WAIT, LONGEST_WAIT
 from fairlead.adapters.store.identity import node_identity
 from fairlead.agent.auto import remember, settle_mode
 from fairlead.agent.doors.known import chosen_doors
@@ -18,7 +19,7 @@ from fairlead.agent.settings import Settings
 from fairlead.agent.unix_server import serve_unix
 from fairlead.agent.wiring import Agent, wire_agent
 from fairlead.core.background.supervision import Supervisor, Task
-from fairlead.model.errors import FairleadError, SettingsError, StoreError
+from fairlead.model.errors import Denied, FairleadError, SettingsError, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,11 @@ async def serve(agent: Agent, stop: asyncio.Event) -> None:
 
 
 async def _settle(settings: Settings, environ: Mapping[str, str], stop: asyncio.Event) -> Settings | None:
-    """Find out the mode, however long that takes; None where the agent is told to stop before."""
+    """Find out the mode, however long that takes; None where the agent is told to stop before.
+
+    Credentials that Keystone refuses are shown to it ever more rarely, as by an agent that works.
+    """
+    pause = SETTLE_EVERY
     while not stop.is_set():
         try:
             settled, choice = await settle_mode(settings, environ)
@@ -71,8 +76,10 @@ async def _settle(settings: Settings, environ: Mapping[str, str], stop: asyncio.
             raise
         except FairleadError as error:
             log.warning("the mode is not known yet", error=str(error))
+            refused = isinstance(error, Denied)
+            pause = min(LONGEST_WAIT, max(FIRST_WAIT, 2 * pause)) if refused else SETTLE_EVERY
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), SETTLE_EVERY)
+                await asyncio.wait_for(stop.wait(), pause)
             continue
         if settings.agent.mode == "auto":
             remember(settings, choice)

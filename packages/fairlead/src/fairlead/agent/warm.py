@@ -1,7 +1,7 @@
 """The parts of a node in the modes in which containers have Neutron ports: `ovs`, `trunk`, `ipvlan`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -98,16 +98,21 @@ def _ports(*, may_bind: bool, at_creation: bool) -> str:
 
 
 async def _sweep(sweep: Sweep, ready: asyncio.Event, clock: Clock) -> None:
+    """Remove this host's orphans until that has succeeded once; finish what is half done, whether it does or not."""
     await ready.wait()
     unplugged = False
     while True:
         new_request_id()
-        try:
-            if not unplugged:
-                await sweep.unplug()
-                unplugged = True
-            await sweep.finish()
-        except FairleadError as error:
-            log.warning("sweep put off", error=str(error))
+        unplugged = unplugged or await _succeeds(sweep.unplug)
+        await _succeeds(sweep.finish)
         return_free_memory()
         await clock.sleep(SWEEP_EVERY)
+
+
+async def _succeeds(work: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await work()
+    except FairleadError as error:
+        log.warning("sweep put off", error=str(error))
+        return False
+    return True

@@ -4,10 +4,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, so that tests can turn it."""
+    """Time that never goes back, and passes as fast as time does: whatever waits, waits by it. Tests can turn it."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch, as they were when this process began, and steady from there on.
+
+        Whoever sets the machine's clock does not move it, so what is written down by it need not be doubted before the
+        next start (`core.background.moments`).
+        """
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -5,6 +5,7 @@ import msgspec
 from fairlead.adapters.neutron import errors, wire
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import AnswerError
+from fairlead.adapters.neutron.resources import read_several
 
 _NIL = "00000000-0000-0000-0000-000000000000"
 _ROLES_THAT_BIND = frozenset({"admin", "service"})
@@ -49,7 +50,7 @@ async def _any_network(client: NeutronClient, project_id: str) -> str:
             body = await client.exchange("GET", "/networks", query=[*query, ("fields", "id"), ("limit", "1")])
         except AnswerError as answer:
             raise errors.translate(answer) from answer
-        networks, _ = wire.read_page(body, "networks", wire.NamedWire)
+        networks = read_several(body, "networks", wire.NamedWire)
         if networks:
             return networks[0].id
     return ""

@@ -24,6 +24,9 @@ from fairlead.model.errors import CloudUnavailable
 CONNECT_TIMEOUT = 5.0
 TOTAL_TIMEOUT = 30.0
 
+LONGEST_PAUSE = 300.0
+"""Seconds for which an answer may ask to be left alone: who asks for a week means that he does not know."""
+
 # RFC 9110, section 9.2.2: sending these twice does what sending them once does. aiohttp itself sends them once more
 # where the connection breaks before an answer begins; where it breaks in the middle, we do.
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE"})
@@ -49,6 +52,7 @@ class NeutronClient:
     request_id: gives the id that goes into X-OpenStack-Request-ID, so that Neutron's log and ours meet.
     on_call: told of each HTTP exchange: method, path with ids replaced, status (0: no answer), seconds.
     connect_timeout, total_timeout: seconds; the latter bounds a whole call, with its token, waits and retries.
+    look: finds the credentials anew, before Keystone is asked for another token; what TLS needs is taken once.
     """
 
     def __init__(
@@ -59,9 +63,10 @@ class NeutronClient:
         on_call: OnCall | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         total_timeout: float = TOTAL_TIMEOUT,
+        look: Callable[[], CloudConfig] | None = None,
     ) -> None:
         self._config = config
-        self._tokens = TokenSource(config, timeout=min(total_timeout, 2 * connect_timeout))
+        self._tokens = TokenSource(config, timeout=min(total_timeout, 2 * connect_timeout), look=look)
         self._request_id = request_id
         self._on_call = on_call
         self._connect_timeout = connect_timeout
@@ -89,7 +94,7 @@ class NeutronClient:
             async with asyncio.timeout(self._total_timeout):
                 return await self._tokens.current()
         except TimeoutError as exc:
-            raise _too_late(f"Keystone at {self._config.auth_url}", self._total_timeout, reached=False) from exc
+            raise _too_late(f"Keystone at {self._tokens.config.auth_url}", self._total_timeout, reached=False) from exc
 
     async def call(
         self,
@@ -123,7 +128,7 @@ class NeutronClient:
 
         extra_time: seconds beyond total_timeout that it may take, for a request that is much work for Neutron.
         """
-        where, reached = f"Keystone at {self._config.auth_url}", False
+        where, reached = f"Keystone at {self._tokens.config.auth_url}", False
         timeout = self._total_timeout + extra_time
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -238,16 +243,23 @@ def _trust(config: CloudConfig) -> ssl.SSLContext | bool:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by Retry-After (RFC 9110, section 10.2.3: seconds or a date); None where it is absent or odd."""
+    """Seconds to wait by Retry-After, LONGEST_PAUSE at most; None where it is absent or odd.
+
+    RFC 9110, section 10.2.3: seconds, or a date, which is one of the server's clock, as is the answer's own.
+    """
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        seconds = float(value) if _NUMBER.fullmatch(value) else _moment(value) - _moment(headers.get("Date", ""))
+    except (TypeError, ValueError, OverflowError):
         return None
+    return min(LONGEST_PAUSE, max(0.0, seconds))
 
 
+def _moment(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp()
+
+
+_NUMBER = re.compile(r"[0-9]+")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

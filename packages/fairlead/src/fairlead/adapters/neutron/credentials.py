@@ -1,7 +1,10 @@
 """Where the cloud is and who we are there: clouds.yaml or OS_* variables.
 
-The files, their places and their keys are those of every OpenStack client
-(https://docs.openstack.org/openstacksdk/latest/user/config/configuration.html).
+The files and their keys are those of every OpenStack client
+(https://docs.openstack.org/openstacksdk/latest/user/config/configuration.html), their places are not: a client also
+looks into the current directory and the user's home. Whoever asks here is root, an agent or its check, and would take
+the word of anybody who can write a file where root happens to be; and a check started elsewhere would find other
+credentials than the agent does. So a file is the system's, or named.
 """
 
 from collections.abc import Mapping
@@ -15,6 +18,9 @@ from fairlead.model.errors import SettingsError
 
 DEFAULT_AUTH_TYPE = "password"
 APPLICATION_CREDENTIAL = "v3applicationcredential"
+
+SYSTEM = Path("/etc/openstack")
+"""Where the system's files are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +49,23 @@ class CloudConfig:
         return str(self.auth.get("auth_url", ""))
 
 
-def find_cloud(name: str = "", *, environ: Mapping[str, str], directory: Path | None = None) -> CloudConfig:
+def find_cloud(name: str = "", *, environ: Mapping[str, str], system: Path = SYSTEM) -> CloudConfig:
     """Find the credentials.
 
     name: an entry of clouds.yaml; empty: OS_CLOUD, else the OS_* variables, else the only entry of clouds.yaml.
-    environ: the environment to read. directory: where to look first, the current one if not given.
+    environ: the environment to read; OS_CLIENT_CONFIG_FILE names a file in the place of the system's.
     Raises SettingsError, which says what to add and where.
     """
     name = name or environ.get("OS_CLOUD", "")
     if not name and environ.get("OS_AUTH_URL"):
         return _from_environment(environ)
-    places = _places(environ, directory or Path())
+    places = _places(environ, system)
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         reason = f"the cloud {name!r} is asked for, but" if name else "no cloud is named, and"
         raise SettingsError(
-            f"{reason} there is no clouds.yaml",
-            remedy=f"set OS_AUTH_URL and the rest of OS_*, or write {places[0]}",
+            f"{reason} there is no {places[0]}",
+            remedy="write it, name another with OS_CLIENT_CONFIG_FILE, or set OS_AUTH_URL and the rest of OS_*",
         )
     clouds = _merged(_read(found), _secure(found, environ)).get("clouds")
     if not isinstance(clouds, dict) or not clouds:
@@ -76,13 +82,10 @@ def find_cloud(name: str = "", *, environ: Mapping[str, str], directory: Path | 
     return _from_entry(name, entry, found)
 
 
-def _places(environ: Mapping[str, str], directory: Path) -> list[Path]:
-    explicit = environ.get("OS_CLIENT_CONFIG_FILE")
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path("/root")
-    user = Path(environ["XDG_CONFIG_HOME"]) if environ.get("XDG_CONFIG_HOME") else home / ".config"
-    folders = [directory, user / "openstack", Path("/etc/openstack")]
-    places = [folder / f"clouds.{suffix}" for suffix in ("yaml", "yml") for folder in folders]
-    return [Path(explicit), *places] if explicit else places
+def _places(environ: Mapping[str, str], system: Path) -> list[Path]:
+    if named := environ.get("OS_CLIENT_CONFIG_FILE"):
+        return [Path(named)]
+    return [system / f"clouds.{suffix}" for suffix in ("yaml", "yml")]
 
 
 def _secure(clouds_file: Path, environ: Mapping[str, str]) -> dict[str, Any]:

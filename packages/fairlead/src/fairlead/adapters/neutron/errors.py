@@ -1,6 +1,5 @@
 """Neutron's refusals, and its silence, in the tree of errors."""
 
-import ast
 import re
 from collections.abc import Mapping
 
@@ -60,7 +59,7 @@ def read_answer(status: int, body: bytes, url: str, retry_after: float | None = 
     """Take an error's body apart; whatever it is, there is an AnswerError in it."""
     try:
         error = msgspec.json.decode(body, type=_ErrorBody).error
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         error = ""
     if isinstance(error, str):
         error = _NeutronError(message=error)
@@ -133,16 +132,19 @@ def translate(answer: AnswerError) -> FairleadError:
         if answer.status == 429
         else "see Neutron's log",
         retry_after=answer.retry_after,
+        # What other servers answer in Neutron's place is about all that is asked of it.
+        answered=answer.status == 500,
     )
 
 
-_OVERS = re.compile(r"resources: (\[.*\])")
+_OVERS = re.compile(r"resources: \[(.*)\]")
+_OVER = re.compile(r"'([^']*)'")
 
 
 def over_quota(answer: AnswerError, limits: Mapping[str, int]) -> QuotaExceeded:
     """Name what the project has as many of as it may; limits: by resource, as far as known."""
     found = _OVERS.search(answer.message)
-    resources = ast.literal_eval(found.group(1)) if found else []
+    resources = _OVER.findall(found.group(1)) if found else []
     what = " and ".join(f"{name}s ({limits[name]})" if name in limits else f"{name}s" for name in resources)
     return QuotaExceeded(
         f"the project's quota of {what or 'this resource'} is used up",

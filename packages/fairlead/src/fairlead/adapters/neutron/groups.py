@@ -17,12 +17,15 @@ _EVERYTHING = {"IPv4": ip_network("0.0.0.0/0"), "IPv6": ip_network("::/0")}
 class _RuleWire(msgspec.Struct):
     """A rule as Neutron sends it, with all that can narrow it."""
 
-    direction: str
-    ethertype: str
+    direction: str = ""
+    ethertype: str = ""
     remote_ip_prefix: str | None = None
     protocol: str | None = None
     remote_group_id: str | None = None
     remote_address_group_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.range
 
     @property
     def range(self) -> IPNetwork | None:
@@ -30,7 +33,7 @@ class _RuleWire(msgspec.Struct):
         if self.direction != "ingress" or self.protocol or self.remote_group_id or self.remote_address_group_id:
             return None
         if self.remote_ip_prefix is None:
-            return _EVERYTHING[self.ethertype]
+            return _EVERYTHING.get(self.ethertype)
         return ip_network(self.remote_ip_prefix, strict=False)
 
 

@@ -64,6 +64,15 @@ def no_project(config: CloudConfig) -> SettingsError:
     return SettingsError(f"{config.source} names no project", remedy="add project_name and project_domain_name")
 
 
+def unreadable(config: CloudConfig) -> CloudUnavailable:
+    """Say that an answer was no token of Keystone's."""
+    return CloudUnavailable(
+        f"the answer from {config.auth_url} is not Keystone's",
+        remedy="check the URL, and proxies in front of Keystone",
+        reached=False,
+    )
+
+
 def unreadable_certificate(config: CloudConfig, exc: OSError) -> SettingsError:
     """Say that a file named for TLS can't be used."""
     files = ", ".join(name for name in (config.cacert, config.cert, config.key) if name)

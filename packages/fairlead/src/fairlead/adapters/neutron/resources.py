@@ -30,17 +30,24 @@ class Resources:
         """List all pages: an operator may limit what one answer holds. path: where it is not the key's."""
         path = path or f"/{key}"
         found: list[Wire] = []
+        asked: set[str] = set()
         while True:
+            if str(query) in asked:
+                raise errors.unreadable(f"GET {path}")  # pages that lead back to each other have no end
+            asked.add(str(query))
             body = await self._client.call("GET", path, query=query)
             try:
                 items, following = wire.read_page(body, key, kind)
-            except msgspec.MsgspecError as exc:
+            except wire.UNREADABLE as exc:
                 raise errors.unreadable(f"GET {path}") from exc
             found += items
             if not following:
                 return found
             # Of the link only the query counts: its host is what Neutron believes it is called.
-            query = list(URL(following).query.items())
+            try:
+                query = list(URL(following).query.items())
+            except ValueError as exc:
+                raise errors.unreadable(f"GET {path}") from exc
 
     async def create(self, path: str, body: bytes, *, extra_time: float = 0.0) -> bytes:
         """Make something and give the answer's body. Raises QuotaExceeded, which names the limit."""
@@ -56,7 +63,7 @@ class Resources:
         try:
             project_id = (await self._client.token()).project_id
             return wire.read_quota(await self._client.call("GET", f"/quotas/{project_id}"))
-        except (FairleadError, msgspec.MsgspecError):
+        except (FairleadError, *wire.UNREADABLE):
             return {}
 
     async def delete(self, path: str, *, revision: int | None = None) -> None:
@@ -96,7 +103,7 @@ def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
     """Read an answer that holds one object. Raises CloudUnavailable where it is not Neutron's."""
     try:
         return wire.read_one(body, key, kind)
-    except msgspec.MsgspecError as exc:
+    except wire.UNREADABLE as exc:
         raise errors.unreadable(key) from exc
 
 
@@ -104,5 +111,5 @@ def read_several(body: bytes, key: str, kind: type[Wire]) -> list[Wire]:
     """Read an answer that holds several objects. Raises CloudUnavailable where it is not Neutron's."""
     try:
         return wire.read_page(body, key, kind)[0]
-    except msgspec.MsgspecError as exc:
+    except wire.UNREADABLE as exc:
         raise errors.unreadable(key) from exc

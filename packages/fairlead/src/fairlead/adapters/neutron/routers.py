@@ -23,7 +23,7 @@ _INTERFACES = (
 class _InterfaceWire(msgspec.Struct):
     """Of a router's port only whose it is."""
 
-    device_id: str
+    device_id: str = ""
 
 
 class _RouterWire(msgspec.Struct):
@@ -61,7 +61,7 @@ class Routers:
         interfaces = await self._resources.find(
             "ports", _InterfaceWire, [*subnets, *owners, own, ("fields", "device_id")]
         )
-        ids = sorted({interface.device_id for interface in interfaces})
+        ids = sorted({interface.device_id for interface in interfaces} - {""})
         if not ids:
             return []
         fields = [("fields", field) for field in ("id", "name", "routes")]

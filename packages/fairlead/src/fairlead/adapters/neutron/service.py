@@ -45,6 +45,7 @@ class NeutronService:
     X-OpenStack-Request-ID. on_call: told of each HTTP exchange: method, path with ids replaced, status (0: none),
     seconds. connect_timeout, total_timeout: seconds, the latter for a whole call with its retries. create_patience:
     seconds more for ports being made: a busy Neutron makes them all the same, and who asks anew makes it busier.
+    look: finds the credentials anew; raises SettingsError.
 
     Close it, or use it with `async with`; it belongs to the event loop it is first used in. Beside what the protocol
     says, every call raises SettingsError where credentials or catalogue can't be used at all.
@@ -59,6 +60,7 @@ class NeutronService:
         connect_timeout: float = CONNECT_TIMEOUT,
         total_timeout: float = TOTAL_TIMEOUT,
         create_patience: float = 0.0,
+        look: Callable[[], CloudConfig] | None = None,
     ) -> None:
         self._create_patience = create_patience
         self._client = NeutronClient(
@@ -67,6 +69,7 @@ class NeutronService:
             on_call=on_call,
             connect_timeout=connect_timeout,
             total_timeout=total_timeout,
+            look=look,
         )
         self._resources = Resources(self._client)
         self._headroom = HeadroomGauge(self._client, self._resources)

@@ -1,8 +1,12 @@
-"""The JSON of the Networking API v2.0, as far as Fairlead reads and writes it, and its conversion to the model."""
+"""The JSON of the Networking API v2.0, as far as Fairlead reads and writes it, and its conversion to the model.
+
+What Neutron leaves empty it sends as null, also where it never did before: that is as if it had sent nothing. A text
+that is no address where one belongs is refused when it is read, with all else that is not Neutron's.
+"""
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -57,12 +61,22 @@ class PoolWire(msgspec.Struct):
     start: str
     end: str
 
+    def __post_init__(self) -> None:
+        self.model()
+
+    def model(self) -> AddressRange:
+        """Convert it."""
+        return AddressRange(ip_address(self.start), ip_address(self.end))
+
 
 class RouteWire(msgspec.Struct):
     """A route of a subnet's hosts, or of a router."""
 
     destination: str
     nexthop: str
+
+    def __post_init__(self) -> None:
+        self.model()
 
     def model(self) -> HostRoute:
         """Convert it."""
@@ -84,6 +98,9 @@ class SubnetWire(msgspec.Struct):
     tags: list[str] = []
     project_id: str = ""
 
+    def __post_init__(self) -> None:
+        self.model()
+
     def model(self) -> Subnet:
         """Convert it."""
         return Subnet(
@@ -93,9 +110,7 @@ class SubnetWire(msgspec.Struct):
             gateway=ip_address(self.gateway_ip) if self.gateway_ip else None,
             name=self.name,
             description=self.description,
-            allocation_pools=tuple(
-                AddressRange(ip_address(pool.start), ip_address(pool.end)) for pool in self.allocation_pools
-            ),
+            allocation_pools=tuple(pool.model() for pool in self.allocation_pools),
             host_routes=tuple(route.model() for route in self.host_routes),
             tags=frozenset(self.tags),
         )
@@ -107,6 +122,9 @@ class FixedIPWire(msgspec.Struct, omit_defaults=True):
     subnet_id: str = ""
     ip_address: str = ""
 
+    def __post_init__(self) -> None:
+        self.model()
+
     def model(self) -> FixedIP:
         """Convert it."""
         return FixedIP(self.subnet_id, ip_address(self.ip_address) if self.ip_address else None)
@@ -117,6 +135,9 @@ class PairWire(msgspec.Struct, omit_defaults=True):
 
     ip_address: str
     mac_address: str = ""
+
+    def __post_init__(self) -> None:
+        self.model("")
 
     def model(self, port_mac: str) -> AddressPair:
         """Convert it, for the port with this MAC address."""
@@ -365,25 +386,44 @@ def _body(key: str, value: msgspec.Struct) -> bytes:
 
 
 Wire = TypeVar("Wire", bound=msgspec.Struct)
+T = TypeVar("T")
+
+UNREADABLE = (ValueError, RecursionError)
+"""What an answer raises that is not Neutron's: msgspec's errors, bytes that are no UTF-8, brackets without end."""
 
 
 def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
-    """Read {key: object}. Raises msgspec.MsgspecError."""
-    return msgspec.json.decode(_members(body, key)[key], type=kind)
+    """Read {key: object}. Raises one of UNREADABLE."""
+    return _read(_members(body, key)[key], kind)
 
 
 def read_page(body: bytes, key: str, kind: type[Wire]) -> tuple[list[Wire], str]:
-    """Read {key: [objects]} and the URL of the next page, empty on the last. Raises msgspec.MsgspecError."""
+    """Read {key: [objects]} and the URL of the next page, empty on the last. Raises one of UNREADABLE."""
     members = _members(body, key)
-    items = msgspec.json.decode(members[key], type=list[kind])  # type: ignore[valid-type]  # a type at run time
-    links = members.get(f"{key}_links")
-    linked = msgspec.json.decode(links, type=list[LinkWire]) if links else []
+    items = _read(members[key], list[kind])  # type: ignore[valid-type]  # a type at run time
+    linked = _read(members[links], list[LinkWire]) if (links := f"{key}_links") in members else []
     return items, next((link.href for link in linked if link.rel == "next"), "")
 
 
 def read_quota(body: bytes) -> dict[str, int]:
-    """Read limits by resource, such as port; -1: none. Raises msgspec.MsgspecError."""
-    return msgspec.json.decode(_members(body, "quota")["quota"], type=dict[str, int])
+    """Read limits by resource, such as port; -1: none. Raises one of UNREADABLE."""
+    return _read(_members(body, "quota")["quota"], dict[str, int])
+
+
+def _read(raw: msgspec.Raw, kind: type[T]) -> T:
+    """Read a value; where it is not as it should be, once more without its nulls, which cost time to find."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(raw)), kind)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value if one is not None]
+    return value
 
 
 def _members(body: bytes, wanted: str) -> dict[str, msgspec.Raw]:

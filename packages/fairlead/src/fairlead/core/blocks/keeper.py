@@ -83,13 +83,15 @@ class NetworkKeeper:
         records = self._node.store.all(JoinedNetwork)
         for record in records:
             if record.step is Step.LEAVING or (record.step is Step.WANTED and now - record.since > GRACE):
-                await self._attempts.run("leave a network", self._memberships.withdraw(record.id), cloud=True)
+                await self._attempts.run(
+                    f"leave network {record.id[:12]}", self._memberships.withdraw(record.id), cloud=True
+                )
         held = [record for record in records if record.step is Step.HELD]
         for joined in held:
             if now >= self._learn_at.get(joined.id, 0.0):
                 self._learn_at[joined.id] = now + self._spread(LEARN_EVERY)
                 self._looked_at = now
-                await self._attempts.run("look at a network", self._learn(joined), cloud=True)
+                await self._attempts.run(f"look at network {joined.id[:12]}", self._learn(joined), cloud=True)
             await self._attempts.run("keep blocks", self._keep_blocks(joined, now))
         if held and now >= self._collect_at:
             self._collect_at = now + self._spread(COLLECT_EVERY)
