@@ -140,10 +140,10 @@ class Instance(Dockerd):
         await self.command(event, SUBNET=peer.subnet, PUBLIC_IP=peer.address, DATA=peer.data + "\n")
 
     async def behind(self, seconds: float = 0.0) -> None:
-        """Let time pass, and the reconciler and the keeper do what is due."""
+        """Let time pass, and all that works behind do what is due."""
         self.clock.time += seconds
-        await self.reconciler.step()
-        await self.keeper.step()
+        for steps in self.core.behind.values():
+            await steps.step()
 
     async def seen(self) -> Port:
         """This node's port, as Neutron has it."""

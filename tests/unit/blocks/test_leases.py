@@ -210,7 +210,7 @@ async def test_a_foreign_route_is_told_of_and_left(launch: Launch) -> None:
     await two.join(one)
     await settle(one, two)
     status = await one.command("status")
-    assert "Fairlead did not make" in status["trouble"]["routes"]
+    assert "Fairlead did not make" in status["trouble"][f"route to {two.subnet}"]
     assert one.routes() == {}
 
 

@@ -42,6 +42,14 @@ class Resources:
             # Of the link only the query counts: its host is what Neutron believes it is called.
             query = list(URL(following).query.items())
 
+    async def get(self, collection: str, resource_id: str, key: str, kind: type[Wire]) -> Wire | None:
+        """Read one by itself; None where there is none."""
+        try:
+            body = await self._client.call("GET", f"/{collection}/{segment(resource_id)}")
+        except NotFound:
+            return None
+        return read_one(body, key, kind)
+
     async def create(self, path: str, body: bytes, *, extra_time: float = 0.0) -> bytes:
         """Make something and give the answer's body. Raises QuotaExceeded, which names the limit."""
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from fairlead.core.background.backoff import Backoff
-from fairlead.model.errors import CloudUnavailable, FairleadError
+from fairlead.model.errors import CloudUnavailable, Denied, FairleadError, Unavailable
 from fairlead.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -34,8 +34,12 @@ class Attempts:
     note: Note = say_not_yet
     failed: Callable[[], None] = lambda: None
 
-    async def run(self, what: str, work: Awaitable[object], *, cloud: bool = False) -> None:
-        """Try it. cloud: it asks Neutron, so its end tells when Neutron may be asked again."""
+    async def run(self, what: str, work: Awaitable[object], *, cloud: bool = False) -> bool:
+        """Try it; say whether it succeeded.
+
+        cloud: it asks Neutron, so its end tells when Neutron may be asked again. A refusal of what this piece wants is
+        an answer, and says nothing of the others.
+        """
         try:
             await work
         except Exception as error:
@@ -43,10 +47,16 @@ class Attempts:
                 log.exception("unexpected error", what=what)
                 self.failed()
             if cloud:
-                after = error.retry_after if isinstance(error, CloudUnavailable) else None
-                self.backoff.failed(self.clock.now(), after)
+                self._note_answer(error)
             self.note(what, error)
-        else:
-            if cloud:
-                self.backoff.succeeded(self.clock.now(), 0.0)
-            self.note(what, None)
+            return False
+        if cloud:
+            self.backoff.succeeded(self.clock.now(), 0.0)
+        self.note(what, None)
+        return True
+
+    def _note_answer(self, error: Exception) -> None:
+        if isinstance(error, Unavailable | Denied):
+            self.backoff.failed(self.clock.now(), error.retry_after if isinstance(error, CloudUnavailable) else None)
+        elif isinstance(error, FairleadError):
+            self.backoff.succeeded(self.clock.now(), 0.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from fairlead.core.blocks.node import RoutedNode
+from fairlead.core.blocks.overlap import refuse_overlap
 from fairlead.core.blocks.port_security import is_within
 from fairlead.model.errors import CloudUnavailable, InvalidInput
 from fairlead.model.network import IPAddress, IPNetwork
@@ -41,7 +42,10 @@ class Leases:
     def hold(
         self, parts: tuple[IPNetwork, ...], addresses: tuple[IPAddress, ...], ranges: tuple[IPNetwork, ...]
     ) -> Lease:
-        """Take down that this node holds a lease. Raises InvalidInput where a part is outside of all ranges."""
+        """Take down that this node holds a lease.
+
+        Raises InvalidInput where a part is outside of all ranges, OverlappingSubnet where blocks are of one.
+        """
         for part in parts:
             if not is_within(part, ranges):
                 raise InvalidInput(
@@ -50,6 +54,7 @@ class Leases:
                     code="lease-outside",
                     details={"part": part, "ranges": ", ".join(map(str, ranges))},
                 )
+        refuse_overlap(ranges, self.node.divided_ranges())
         lease = Lease(
             id=str(parts[0]), parts=parts, addresses=addresses, since=self.node.clock.now(), own=True, ranges=ranges
         )

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from fairlead.core.background.evidence import Evidence
 from fairlead.core.blocks.addresses import mac_of
 from fairlead.core.blocks.blocks import Block
 from fairlead.core.blocks.networks import BlockMembership
+from fairlead.core.blocks.port_security import is_within
 from fairlead.core.networks.ranges import first_address
-from fairlead.model.network import Network, Port
+from fairlead.model.errors import CloudUnavailable
+from fairlead.model.network import IPNetwork, Network, Port
 from fairlead.model.records import (
     JoinedNetwork,
     JoinedSubnet,
@@ -30,21 +33,57 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BlockRecollection:
-    """Fills a store that may not tell the whole of its node."""
+    """Fills a store that may not tell the whole of its node. missing: what an answer lacked that should be in it."""
 
     networks: BlockMembership
     dataplane: Dataplane
+    missing: Evidence
 
     async def recollect(self) -> None:
-        """Ask Neutron and the kernel. Raises NotFound (the node's port), and as both do."""
+        """Ask Neutron and the kernel.
+
+        Raises NotFound (the node's port), CloudUnavailable where Neutron does not know what the kernel or the port
+        tells of, until a later look has confirmed it, and as both do.
+        """
         node = self.networks.node
         port, plugged = await node.port(), [one for one in await self.dataplane.plugged() if one.away]
+        addresses = [fixed.address for fixed in port.fixed_ips if fixed.address is not None]
+        held: list[IPNetwork] = []
         for network in await node.network_service.find_networks(tags=(OWNED,), own=True):
             if is_routed(network):
-                blocks = [block for block in await self.networks.blocks(network.id) if block.port_id == port.id]
-                described = [found for block in blocks if (found := described_block(block.description))]
-                if described and self.networks.find(described[0].joined_id) is None:
-                    await self._hold(network, port, blocks, described, plugged)
+                blocks = await self.networks.blocks(network.id)
+                mine = [block for block in blocks if block.is_held_by(port.id, addresses)]
+                held += [block.cidr for block in mine]
+                described = [found for block in mine if (found := described_block(block.description))]
+                if mine and not described:
+                    self._spare(network, mine, plugged)
+                elif described and self.networks.find(described[0].joined_id) is None:
+                    await self._hold(network, port, mine, described, plugged)
+        self._doubt(port, plugged, held)
+
+    def _doubt(self, port: Port, plugged: Sequence[Plugged], held: Sequence[IPNetwork]) -> None:
+        """Raise CloudUnavailable where this node has more than Neutron tells of: what is forgotten now is swept away."""
+        lost = [str(one) for each in plugged for one in each.addresses if not any(one in part for part in held)]
+        lost += [str(pair.cidr) for pair in port.address_pairs if not is_within(pair.cidr, tuple(held))]
+        if lost and not self.missing.missed(port.id):
+            raise CloudUnavailable(
+                f"Neutron tells of no block of this node's with {', '.join(lost[:3])}, which it had",
+                remedy="it is asked again in a moment, and believed then",
+            )
+        self.missing.forget(port.id)
+
+    def _spare(self, network: Network, blocks: Sequence[Block], plugged: Sequence[Plugged]) -> None:
+        """Leave the attachments of a network alone of which no block tells whom it serves: a sweep must spare them."""
+        store, now = self.networks.node.store, self.networks.node.clock.now()
+        for one in plugged:
+            for address in one.addresses:
+                if any(address in block.cidr for block in blocks):
+                    store.put(ReservedAddress(str(address), network.id, now, one.port_id, mac_of(one.addresses[0])))
+        log.warning(
+            "can't read what a network's blocks are for: somebody has changed their descriptions",
+            network=network.name,
+            remedy="remove that network here, and make it again",
+        )
 
     async def _hold(
         self,
