@@ -35,11 +35,12 @@ class CommandError(Exception):
 
 @dataclass
 class Kernel:
-    """Routing that remembers. foreign: destinations that somebody else routes."""
+    """Routing that remembers. foreign: destinations that somebody else routes. broken: raised by the next changes."""
 
     nic_: Nic
     table: dict[IPNetwork, IPAddress] = field(default_factory=dict)
     foreign: set[IPNetwork] = field(default_factory=set)
+    broken: Exception | None = None
 
     async def nic(self) -> Nic:
         return self.nic_
@@ -48,21 +49,28 @@ class Kernel:
         return dict(self.table)
 
     async def put(self, destination: IPNetwork, nexthop: IPAddress) -> None:
+        if self.broken:
+            raise self.broken
         if destination in self.foreign:
             raise Conflict(f"a route to {destination} is there that Fairlead did not make")
         self.table[destination] = nexthop
 
     async def remove(self, destination: IPNetwork) -> None:
+        if self.broken:
+            raise self.broken
         self.table.pop(destination, None)
 
 
 class RuleBook:
-    """A Guard that remembers."""
+    """A Guard that remembers. broken: raised by the next changes."""
 
     def __init__(self) -> None:
         self.networks: tuple[GuardedNetwork, ...] = ()
+        self.broken: Exception | None = None
 
     async def put(self, networks: Sequence[GuardedNetwork]) -> None:
+        if self.broken:
+            raise self.broken
         self.networks = tuple(networks)
 
 
