@@ -13,6 +13,7 @@ from fairlead.model.records import JoinedNetwork, Lease, ReservedAddress
 from tests.unit.blocks.conftest import Launch, Site
 from tests.unit.blocks.nodes import Instance
 from tests.unit.blocks.test_docker import WEB, WEB6, left, settle
+from tests.unit.blocks.test_many_nodes import until
 from tests.unit.docker.dockerd import DriverError, Network, Running
 
 OTHER = "10.70.0.0/16"
@@ -119,17 +120,15 @@ async def test_routes_filter_and_devices_are_repaired_while_neutron_never_answer
     ready = asyncio.Event()
     ready.set()
     tasks = [asyncio.create_task(keep(steps, ready, lambda: None)) for steps in one.core.behind.values()]
-    async with asyncio.timeout(60):
-        while len(asked) < 2:  # the reconciler and the keeper wait for ever
-            await asyncio.sleep(0.01)
-        one.dataplane.broken = DataplaneError("busy")
-        await end(one, running)
-        one.dataplane.broken = None
-        one.kernel.table.clear()
-        one.guard.networks = ()
-        one.clock.time += 30
-        while (one.routes(), one.guard.networks, one.dataplane.attachments) != (wanted, guarded, {}):
-            await asyncio.sleep(0.01)
+    await until(lambda: len(asked) > 1, seconds=60)  # the reconciler and the keeper wait for ever
+    one.dataplane.broken = DataplaneError("busy")
+    await end(one, running)
+    one.dataplane.broken = None
+    one.kernel.table.clear()
+    one.guard.networks = ()
+    one.clock.time += 30
+    repaired: tuple[object, ...] = (wanted, guarded, {})
+    await until(lambda: (one.routes(), one.guard.networks, one.dataplane.attachments) == repaired, seconds=60)
     assert not any(task.done() for task in tasks)
     for task in tasks:
         task.cancel()

@@ -27,7 +27,7 @@ from fairlead.core.networks.memberships import Found
 from fairlead.core.networks.ranges import first_address
 from fairlead.core.networks.spec import NetworkSpec
 from fairlead.model.errors import Conflict, DataplaneError, FairleadError, NotFound, UnsupportedRequest
-from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork
+from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork, Subnet
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, NetworkReference, ReservedAddress, Step
 from fairlead.model.tags import OWNED, block_description, is_owned, network_description, network_name, routed_tag
 from fairlead.ports.dataplane import Dataplane
@@ -241,8 +241,7 @@ class BlockMembership:
 
     async def blocks(self, network_id: str) -> list[Block]:
         """List a network's blocks."""
-        subnets = await self.node.network_service.find_subnets(network_id)
-        return [block for subnet in subnets if (block := block_of(subnet))]
+        return _blocks_of(await self.node.network_service.find_subnets(network_id))
 
     async def _all_blocks(self, network_id: str) -> list[Block]:
         """List a network's blocks where nothing may be overlooked: what is not given back now, nobody gives back.
@@ -253,7 +252,7 @@ class BlockMembership:
             subnets = await self.node.network_service.find_subnets(network_id)
             network = await self.node.network_service.get_network(network_id)
             if {subnet.id for subnet in subnets} == set(network.subnet_ids if network else ()):
-                return [block for subnet in subnets if (block := block_of(subnet))]
+                return _blocks_of(subnets)
         raise Conflict(f"Neutron tells differently which subnets network {network_id} has", remedy="try again later")
 
     def find(self, joined_id: str) -> JoinedNetwork | None:
@@ -373,3 +372,8 @@ class BlockMembership:
             await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
         store.delete(JoinedNetwork, record.id)
         self._tell(nodes)
+
+
+def _blocks_of(subnets: Sequence[Subnet]) -> list[Block]:
+    """Pick the blocks, each of them once: a listing in pages may show one twice."""
+    return list({subnet.id: block for subnet in subnets if (block := block_of(subnet))}.values())

@@ -16,7 +16,7 @@ from fairlead.core.blocks.blocks import Block
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.blocks.port_security import is_within
 from fairlead.core.networks.ranges import first_address
-from fairlead.model.errors import CloudUnavailable
+from fairlead.model.errors import CloudUnavailable, Denied, InvalidInput, Unavailable
 from fairlead.model.network import IPNetwork, Network, Port
 from fairlead.model.records import (
     JoinedNetwork,
@@ -43,26 +43,44 @@ class BlockRecollection:
         """Ask Neutron and the kernel.
 
         Raises NotFound (the node's port), CloudUnavailable where Neutron does not know what the kernel or the port
-        tells of, until a later look has confirmed it, and as both do.
+        tells of, until a later look has confirmed it, and as both do. A network that can't be read stops no other.
         """
         node = self.networks.node
         port, plugged = await node.port(), [one for one in await self.dataplane.plugged() if one.away]
-        addresses = [fixed.address for fixed in port.fixed_ips if fixed.address is not None]
         held: list[IPNetwork] = []
+        unread: list[str] = []
         for network in await node.network_service.find_networks(tags=(OWNED,), own=True):
             if is_routed(network):
-                blocks = await self.networks.blocks(network.id)
-                mine = [block for block in blocks if block.is_held_by(port.id, addresses)]
-                held += [block.cidr for block in mine]
-                described = [found for block in mine if (found := described_block(block.description))]
-                if mine and not described:
-                    self._spare(network, mine, plugged)
-                elif described and self.networks.find(described[0].joined_id) is None:
-                    await self._hold(network, port, mine, described, plugged)
+                try:
+                    held += await self._recall(network, port, plugged)
+                except (Unavailable, Denied):
+                    raise
+                except Exception as error:  # noqa: BLE001  # whatever is wrong with one network
+                    log.warning("can't read what a network is", network=network.name, error=str(error))
+                    unread.append(network.name)
         self._doubt(port, plugged, held)
+        if unread:
+            self._spare(plugged, held)
+
+    async def _recall(self, network: Network, port: Port, plugged: Sequence[Plugged]) -> list[IPNetwork]:
+        """Remember one network, if this node has blocks of it; return those.
+
+        Raises InvalidInput where none of them tells whom it serves, and as NetworkService.
+        """
+        addresses = [fixed.address for fixed in port.fixed_ips if fixed.address is not None]
+        blocks = [one for one in await self.networks.blocks(network.id) if one.is_held_by(port.id, addresses)]
+        described = [found for block in blocks if (found := described_block(block.description))]
+        if blocks and not described:
+            raise InvalidInput(
+                "somebody has changed the descriptions of its blocks",
+                remedy="remove it on this node, and make it again",
+            )
+        if described and self.networks.find(described[0].joined_id) is None:
+            await self._hold(network, port, blocks, described, plugged)
+        return [block.cidr for block in blocks]
 
     def _doubt(self, port: Port, plugged: Sequence[Plugged], held: Sequence[IPNetwork]) -> None:
-        """Raise CloudUnavailable where this node has more than Neutron tells of: what is forgotten now is swept away."""
+        """Raise CloudUnavailable where this node has more than Neutron tells of: what is forgotten is swept away."""
         lost = [str(one) for each in plugged for one in each.addresses if not any(one in part for part in held)]
         lost += [str(pair.cidr) for pair in port.address_pairs if not is_within(pair.cidr, tuple(held))]
         if lost and not self.missing.missed(port.id):
@@ -72,18 +90,13 @@ class BlockRecollection:
             )
         self.missing.forget(port.id)
 
-    def _spare(self, network: Network, blocks: Sequence[Block], plugged: Sequence[Plugged]) -> None:
-        """Leave the attachments of a network alone of which no block tells whom it serves: a sweep must spare them."""
-        store, now = self.networks.node.store, self.networks.node.clock.now()
+    def _spare(self, plugged: Sequence[Plugged], held: Sequence[IPNetwork]) -> None:
+        """Take down the attachments that may be of a network that can't be read: no sweep is to take them away."""
         for one in plugged:
             for address in one.addresses:
-                if any(address in block.cidr for block in blocks):
-                    store.put(ReservedAddress(str(address), network.id, now, one.port_id, mac_of(one.addresses[0])))
-        log.warning(
-            "can't read what a network's blocks are for: somebody has changed their descriptions",
-            network=network.name,
-            remedy="remove that network here, and make it again",
-        )
+                if not any(address in part for part in held):
+                    now, mac = self.networks.node.clock.now(), mac_of(one.addresses[0])
+                    self.networks.node.store.put(ReservedAddress(str(address), "", now, one.port_id, mac))
 
     async def _hold(
         self,
