@@ -74,7 +74,10 @@ class Leases:
         """Take down another node's lease, in the place of an earlier one of the same subnet."""
         lease = Lease(id=str(part), parts=(part,), addresses=(address,), since=self.node.clock.now(), port_id=port_id)
         known = self.node.store.get(Lease, lease.id)
-        if known and not known.ended and (known.address(address.version), known.port_id) == (address, port_id):
+        is_same = known and (known.address(address.version), known.port_id) == (address, port_id)
+        if known and is_same and known.own and known.ended:
+            return known  # this node's from before it got another, and about to be removed
+        if known and is_same and not known.ended:
             lease = replace(known, doubted=0.0)  # all leases are announced anew at each start
             if lease != known:
                 self.node.store.put(lease)
