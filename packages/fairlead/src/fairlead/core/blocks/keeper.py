@@ -20,7 +20,7 @@ from fairlead.core.background.put_off import PutOff
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.networks.memberships import Memberships
-from fairlead.model.records import JoinedNetwork, JoinedSubnet, Step
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, Step
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ IDLE = 300.0
 _LOW = 4
 """A network whose free addresses are fewer than a block's divided by this takes one more block."""
 
-_LEAVE, _KEEP = "leave a network", "keep blocks"
+_LEAVE, _KEEP, _COLLECT = "leave a network", "keep blocks", "collect blocks"
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ class NetworkKeeper:
             await self._keep(joined, self._watches.setdefault(joined.id, _Watch()), now)
         if held and now >= self._collect_at:
             self._collect_at = now + self._spread(COLLECT_EVERY)
-            await self._attempts.run("look for a dead node", self._collect_one(held), cloud=True)
+            await self._look_after_one(held)
         return False
 
     async def _keep(self, joined: JoinedNetwork, watch: _Watch, now: float) -> None:
@@ -125,7 +125,8 @@ class NetworkKeeper:
 
     def _forget_all_but(self, joined_ids: set[str]) -> None:
         self._watches = {joined_id: watch for joined_id, watch in self._watches.items() if joined_id in joined_ids}
-        self._put_off.keep({(joined_id, what) for joined_id in joined_ids for what in (_LEAVE, _KEEP)})
+        tried = {(joined_id, what) for joined_id in joined_ids for what in (_LEAVE, _KEEP)}
+        self._put_off.keep(tried | {(peer.id, _COLLECT) for peer in self._node.peers()})
         self._addresses.keep(joined_ids)
 
     async def _learn(self, joined: JoinedNetwork) -> None:
@@ -159,14 +160,18 @@ class NetworkKeeper:
             blocks = await self._networks.blocks(joined.network_id)
             await self._networks.shrink(joined, [block for block in blocks if block.cidr == empty])
 
-    async def _collect_one(self, held: list[JoinedNetwork]) -> None:
+    async def _look_after_one(self, held: list[JoinedNetwork]) -> None:
         """Look whether a peer is still there; one that is missing is looked at again before it counts as dead."""
         peers = [lease for joined in held for lease in self._networks.peers(joined.id) if lease.port_id]
         self._dead.keep({peer.port_id for peer in peers})
-        if not peers:
-            return
-        suspects = [peer for peer in peers if peer.port_id in self._dead]
-        peer = suspects[0] if suspects else peers[int(self._random() * len(peers))]
+        due = [peer for peer in peers if self._put_off.is_due((peer.id, _COLLECT))]
+        chosen = [peer for peer in due if peer.port_id in self._dead] or due
+        if chosen:
+            peer = chosen[int(self._random() * len(chosen))]
+            done = await self._attempts.run("look for a dead node", self._look_after(peer), cloud=True)
+            self._put_off.note((peer.id, _COLLECT), done=done)
+
+    async def _look_after(self, peer: Lease) -> None:
         if await self._node.find_port(peer.port_id):
             self._dead.forget(peer.port_id)
         elif self._dead.missed(peer.port_id):
