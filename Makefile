@@ -2,13 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test coverage coverage-all wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test coverage coverage-all fuzz wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
 # Tests beside each other, in `make test` each worker with labs of its own: most wait more than they compute.
 WORKERS ?= 2
+CASES ?= 1000000
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
 	@$(PYTEST) -v --durations=20 -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "root or real or wheels"
+
+fuzz: setup ## bodies that nobody should send, to every RPC of both doors: CASES=1000000 of them (half an hour), SEED=N to repeat
+	@$(RUN)/python -m tests.fuzz.run --cases $(CASES) $(if $(SEED),--seed $(SEED))
 
 coverage: setup ## which branches the fast tests reach, by room; what they don't is listed in build/coverage
 	@packaging/coverage fast

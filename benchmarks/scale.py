@@ -67,7 +67,9 @@ class Simulated:
         store.put(Origin())
         store.put(JoinedNetwork(NETWORK, Step.HELD, 0.0, network_id=NETWORK, name=NETWORK, subnets=(subnet,)))
         host = NoDataplane(f"h{self.number}")
-        node = Node(cast(Any, self.neutron), host, store, PortTable(store), virtual_time.LoopClock())
+        node = Node(
+            cast(Any, self.neutron), host, store, PortTable(store), virtual_time.LoopClock(), f"{self.number:012x}"
+        )
         self.chance = random.Random(self.number)
         self.core = PortCore.over(node, PoolLimits(), NoSandboxes(), random=self.chance.random)
         self.failed = 0

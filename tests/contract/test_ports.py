@@ -15,7 +15,7 @@ from fairlead.model.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
-from fairlead.model.network import FixedIP, Network, NewPort, PortChange, Subnet
+from fairlead.model.network import FixedIP, Network, NewPort, PortChange, Subnet, VifDetails
 from tests.contract.conftest import MakeNetwork, MakeSubnet, Operator
 from tests.ports import create_port
 
@@ -281,13 +281,39 @@ async def test_the_role_service_binds_a_port_and_sees_its_host(
     neutron: NeutronService, as_service: NeutronService, network: Network, subnet: Subnet
 ) -> None:
     made = await create_port(as_service, NewPort(network.id, (FixedIP(subnet.id),), host="h1"))
-    assert made.host == "h1"
+    assert (made.host, made.vif_type, made.vif_details.bridge_name) == ("h1", "ovs", "br-int")
+    assert made.vif_details.datapath_type in {"system", "netdev"}
     (seen_by_member,) = await neutron.find_ports(network_id=network.id)
-    assert seen_by_member.host == ""
+    assert (seen_by_member.host, seen_by_member.vif_type, seen_by_member.vif_details) == ("", "", VifDetails())
+
+
+async def test_a_port_that_can_not_be_bound_is_made_and_says_so(
+    as_service: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    made = await create_port(as_service, NewPort(network.id, (FixedIP(subnet.id),), host="nowhere"))
+    assert (made.host, made.vif_type) == ("nowhere", "binding_failed")
 
 
 async def test_the_role_service_leaves_a_port_unbound_when_no_host_is_named(
     as_service: NeutronService, network: Network, subnet: Subnet
 ) -> None:
     made = await create_port(as_service, NewPort(network.id, (FixedIP(subnet.id),)))
-    assert made.host == ""
+    assert (made.host, made.vif_type) == ("", "unbound")
+
+
+async def test_a_port_is_tagged_and_untagged_without_touching_its_other_tags(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    made = await create_port(neutron, NewPort(network.id, (FixedIP(subnet.id),), tags=frozenset({"fairlead", "a"})))
+    for _ in range(2):
+        await neutron.tag_port(made.id, "fairlead:asked-whether-it-lives")
+    assert (await neutron.find_ports(port_id=made.id))[0].tags == {"fairlead", "a", "fairlead:asked-whether-it-lives"}
+    for _ in range(2):
+        await neutron.untag_port(made.id, "fairlead:asked-whether-it-lives")
+    assert (await neutron.find_ports(port_id=made.id))[0].tags == {"fairlead", "a"}
+
+
+async def test_a_port_that_is_gone_is_not_tagged_and_has_no_tags_to_take_off(neutron: NeutronService) -> None:
+    with pytest.raises(NotFound):
+        await neutron.tag_port(str(uuid.uuid4()), "a")
+    await neutron.untag_port(str(uuid.uuid4()), "a")

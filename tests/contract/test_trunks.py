@@ -37,6 +37,7 @@ async def make_ports(neutron: NeutronService, network: Network, subnet: Subnet, 
 async def test_a_trunk_is_found_by_its_parent(neutron: NeutronService, parent: Port, trunk: Trunk) -> None:
     assert trunk == Trunk(trunk.id, parent.id, ())
     assert await neutron.find_trunks(str(uuid.uuid4())) == []
+    assert trunk in await neutron.find_trunks()
 
 
 async def test_a_member_adds_sub_ports_and_removes_them(

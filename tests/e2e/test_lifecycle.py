@@ -53,13 +53,14 @@ def test_ports_tell_an_operator_whose_they_are(h1: Docker, demo: Any) -> None:
     address = h1.run("a1", "web").address
     endpoint = h1.inspect("a1")["NetworkSettings"]["Networks"]["web"]["EndpointID"]
     (port,) = demo.network.ports(fixed_ips=f"ip_address={address}")
-    assert set(port.tags) == {"fairlead", "fairlead:at=h1"}
+    (node,) = (tag.removeprefix("fairlead:node=") for tag in port.tags if tag.startswith("fairlead:node="))
+    assert set(port.tags) == {"fairlead", "fairlead:at=h1", f"fairlead:node={node}"}
     assert port.device_owner == "fairlead:container"
     assert eventually(lambda: demo.network.get_port(port.id).device_id == endpoint)
     assert demo.network.get_port(port.id).name == f"h1/{endpoint[:12]}"
     network = h1.inspect("web", kind="network")["Id"]
     (made,) = demo.network.networks()
-    assert set(made.tags) == {"fairlead", f"fairlead:host=h1:{network[:12]}", f"fairlead:pool={SUBNET}"}
+    assert set(made.tags) == {"fairlead", f"fairlead:host=h1:{node}:{network[:12]}", f"fairlead:pool={SUBNET}"}
 
 
 def test_twenty_containers_started_at_once_on_two_hosts_all_reach_each_other(h1: Docker, h2: Docker) -> None:

@@ -11,7 +11,8 @@ import sys
 
 from fairlead.adapters.vif.ovs import Step
 from fairlead.adapters.vif.switched import with_ovn
-from fairlead.model.vif import Vif, VifDetails
+from fairlead.model.network import VifDetails
+from fairlead.model.vif import Vif
 
 CRASHED = 99
 

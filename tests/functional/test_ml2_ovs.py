@@ -11,8 +11,8 @@ from fairlead.adapters.vif.ovs import OvsDataplane, Step
 from fairlead.adapters.vif.switched import with_ml2_ovs
 from fairlead.agent.clock import SystemClock
 from fairlead.model.errors import Unavailable, UnsupportedRequest, WiringTimeout
-from fairlead.model.network import NewNetwork, NewPort
-from fairlead.model.vif import Vif, VifDetails
+from fairlead.model.network import NewNetwork, NewPort, VifDetails
+from fairlead.model.vif import Vif
 from fairlead_lab.fakes import FakeCloud
 from tests.functional.conftest import TIMEOUT_S, SandboxMaker, attachment
 from tests.functional.namespaces import fairlead_links

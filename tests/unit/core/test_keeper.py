@@ -47,7 +47,12 @@ class Agent:
 
     def start(self) -> None:
         node = Node(
-            cast(Any, self.neutron), NoDataplane("h1"), self.store, PortTable(self.store), virtual_time.LoopClock()
+            cast(Any, self.neutron),
+            NoDataplane("h1"),
+            self.store,
+            PortTable(self.store),
+            virtual_time.LoopClock(),
+            "0123456789ab",
         )
         self.core = PortCore.over(node, self.limits, Sandboxes(), random=random.Random(self.seed).random)
         self.work = asyncio.create_task(self._keep())

@@ -7,23 +7,56 @@ from hypothesis import strategies as st
 
 from fairlead.core.networks.ranges import ranges_without
 from fairlead.model.network import AddressRange
-from fairlead.model.tags import described_block, described_network, member_tag, network_name, pool_tag, port_name
+from fairlead.model.tags import (
+    described_block,
+    described_network,
+    is_host,
+    is_of_another_node,
+    member_host,
+    member_id,
+    member_tag,
+    network_name,
+    node_tag,
+    pool_tag,
+    port_name,
+)
 
+NODE = "ab" * 6
 hosts = st.from_regex(r"[a-z0-9.-]{1,200}", fullmatch=True)
 
 
 @given(hosts, hosts)
 def test_a_members_tag_fits_and_differs_by_host(one: str, other: str) -> None:
-    tags = {member_tag(host, "ab" * 32) for host in (one, other)}
+    tags = {member_tag(host, NODE, "cd" * 32) for host in (one, other)}
     assert all(len(tag) <= 60 for tag in tags)
     assert len(tags) == len({one, other})
 
 
-def test_a_long_hosts_tag_ends_in_a_hash_of_the_whole() -> None:
-    one, other = (member_tag("node-" * 20 + last, "ab" * 32) for last in "12")
+@given(hosts)
+def test_a_members_tag_tells_its_node_and_network_however_long_the_hosts_name_is(host: str) -> None:
+    tag = member_tag(host, NODE, "cd" * 32)
+    assert member_id(tag, "another-name", NODE) == "cd" * 6
+    assert not member_id(tag, host, "0" * 12)
+    assert is_host(host, member_host(tag))
+
+
+def test_a_tag_of_before_nodes_had_ids_is_its_hosts() -> None:
+    assert member_id("fairlead:host=h1:0123456789ab", "h1", NODE) == "0123456789ab"
+    assert not member_id("fairlead:host=h1:0123456789ab", "h2", NODE)
+    assert is_host("h1", member_host("fairlead:host=h1:0123456789ab"))
+
+
+def test_a_long_hosts_tag_has_a_hash_of_the_whole_name() -> None:
+    one, other = (member_tag("node-" * 20 + last, NODE, "cd" * 32) for last in "12")
     assert len(one) == len(other) == 60
-    assert one.startswith("fairlead:host=node-node-")
+    assert one.startswith("fairlead:host=node-no~")
     assert one != other
+
+
+def test_a_port_of_another_node_is_told_by_its_tags_alone() -> None:
+    assert is_of_another_node(["fairlead", "fairlead:node=000000000000"], NODE)
+    assert not is_of_another_node(["fairlead", node_tag(NODE)], NODE)
+    assert not is_of_another_node(["fairlead"], NODE)
 
 
 def test_a_description_of_somebody_elses_tells_nothing() -> None:

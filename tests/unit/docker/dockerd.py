@@ -10,6 +10,7 @@ from uuid import uuid4
 from aiohttp.test_utils import TestClient, TestServer
 
 from fairlead.adapters.neutron import CloudConfig, NeutronService
+from fairlead.adapters.store.identity import node_identity
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.core.assembly import PortCore
 from fairlead.core.nesting.nesting import Nesting, OnChassis
@@ -293,7 +294,10 @@ class Host(Dockerd):
             NeutronService(self.config, connect_timeout=1.0, total_timeout=2.0)
         )
         nesting = self.bind(neutron, self.clock)
-        self.node = Node(neutron, self.dataplane, self.store, PortTable(self.store), self.clock, nesting=nesting)
+        node_id = node_identity(self.directory / self.name)
+        self.node = Node(
+            neutron, self.dataplane, self.store, PortTable(self.store), self.clock, node_id, nesting=nesting
+        )
         self.sandboxes = Sandboxes()
         self.core = PortCore.over(self.node, self.limits, self.sandboxes, random=lambda: 0.5)
         app = make_app(

@@ -306,3 +306,29 @@ async def test_an_answer_that_was_lost_leaves_the_intent(cloud: FakeCloud, h1: H
     assert not h1.store.all(Batch)
     (found,) = h1.node.port_table
     assert found.single_use, "made for one container, it serves no other"
+
+
+@pytest.mark.parametrize("mac", ["00:00:00:00:00:00", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "zz", "02:42:0a"])
+async def test_a_mac_that_no_device_has(cloud: FakeCloud, h1: Host, mac: str) -> None:
+    network = await h1.network_create(SUBNET)
+    assert "is not the MAC address of a device" in await refused(h1.run(network, mac=mac))
+
+
+async def test_a_mac_that_another_port_has_costs_nobody_an_address(cloud: FakeCloud, h1: Host, h2: Host) -> None:
+    networks = await h1.network_create(SUBNET), await h2.network_create(SUBNET)
+    theirs = await h2.run(networks[1])
+    pool_id = networks[0].pools[0][0]
+    given = await h1.rpc("IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": "", "Options": {}})
+    ids = {"NetworkID": networks[0].id, "EndpointID": "e" * 64}
+    made = {**ids, "Interface": {"Address": given["Address"], "MacAddress": theirs.mac}}
+    assert "is used by another port" in await refused(h1.rpc("NetworkDriver.CreateEndpoint", made))
+    made["Interface"] = {"Address": given["Address"]}
+    await h1.rpc("NetworkDriver.CreateEndpoint", made)
+
+
+async def test_an_address_of_no_range_of_the_network(cloud: FakeCloud, h1: Host) -> None:
+    network = await h1.network_create(SUBNET)
+    given = await h1.rpc("IpamDriver.RequestAddress", {"PoolID": network.pools[0][0], "Address": "", "Options": {}})
+    ids = {"NetworkID": network.id, "EndpointID": "e" * 64}
+    interface = {"Address": given["Address"], "AddressIPv6": "fd00:99::7/64"}
+    assert "fd00:99::7" in await refused(h1.rpc("NetworkDriver.CreateEndpoint", {**ids, "Interface": interface}))

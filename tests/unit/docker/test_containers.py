@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.records import Allocation
 from fairlead_lab.fakes import FakeCloud
+from fairlead_lab.fakes.ports import NOWHERE
 from tests.unit.docker.dockerd import DriverError, Host
 
 SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
@@ -51,7 +54,7 @@ async def test_the_port_is_tagged_and_learns_its_endpoint_a_moment_later(cloud: 
     assert port["name"] == f"h1/{container.endpoint_id[:12]}"
     assert port["device_id"] == container.endpoint_id
     assert port["device_owner"] == "fairlead:container"
-    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1"}
+    assert set(port["tags"]) == {"fairlead", "fairlead:at=h1", f"fairlead:node={h1.node.id}"}
     assert cloud.count("PUT", f"/ports/{port['id']}") == 1
 
 
@@ -165,6 +168,23 @@ async def test_ports_are_bound_where_the_role_may(cloud: FakeCloud, h1: Host, ro
     await h1.run(await h1.network_create(SUBNET))
     (port,) = ports(cloud)
     assert port["binding:host_id"] == ("h1" if role == "service" else "")
+    (vif,) = h1.dataplane.attachments.values()
+    assert (vif.vif_type, vif.vif_details.bridge_name) == (("ovs", "br-int") if role == "service" else ("", ""))
+
+
+@pytest.mark.parametrize("floor", [0, 2])
+async def test_ports_that_can_not_be_bound_fail_their_start_and_are_not_kept(
+    cloud: FakeCloud, tmp_path: Path, floor: int
+) -> None:
+    host = Host(NOWHERE, cloud.credentials("service"), tmp_path, PoolLimits(floor=floor, cool_down=0.0))
+    await host.start()
+    network = await host.network_create(SUBNET)
+    with pytest.raises(DriverError, match="could not bind ports to host nowhere"):
+        await host.run(network)
+    await host.behind(10)
+    assert not ports(cloud)
+    await host.network_rm(network)
+    await host.stop()
 
 
 async def test_the_agent_may_restart_between_any_two_steps(

@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from fairlead.adapters.neutron import NeutronService
 from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.network import NewNetwork, NewSubnet
 from fairlead.model.records import Allocation, JoinedNetwork
@@ -26,7 +27,7 @@ async def test_the_first_host_makes_network_and_subnet_in_few_calls(cloud: FakeC
     network = await h1.network_create(SUBNET, options=WEB, ipam_options=WEB)
     (made,) = cloud.store.resources["networks"].values()
     assert made["name"] == "web"
-    assert set(made["tags"]) == {"fairlead", f"fairlead:host=h1:{network.id[:12]}"}
+    assert set(made["tags"]) == {"fairlead", f"fairlead:host=h1:{h1.node.id}:{network.id[:12]}"}
     assert network.id[:12] in made["description"]
     assert [(call.method, call.path.split("/")[1]) for call in cloud.calls] == [
         ("GET", "networks"),
@@ -147,3 +148,34 @@ async def test_a_network_is_left_though_nobody_told_of_a_containers_end(cloud: F
     assert h1.dataplane.attachments == {}
     assert names(cloud) == []
     assert not cloud.store.resources["ports"]
+
+
+async def share(cloud: FakeCloud, name: str) -> str:
+    """Share another project's network of a name with everybody, and return its id."""
+    async with NeutronService(cloud.credentials("member", "other")) as other:
+        made = await other.create_network(NewNetwork(name))
+        await other.create_subnet(NewSubnet(made.id, ip_network(SUBNET), ip_network(SUBNET)[1]))
+    cloud.store.resources["networks"][made.id]["shared"] = True
+    return made.id
+
+
+async def test_a_name_is_one_of_the_projects_own_networks_whatever_others_share(cloud: FakeCloud, h1: Host) -> None:
+    shared = await share(cloud, "web")
+    network = await h1.network_create(SUBNET, options=WEB, ipam_options=WEB)
+    assert h1.core.networks.get(network.id).network_id != shared
+    assert len(cloud.store.resources["networks"]) == 2
+
+
+async def test_several_shared_networks_of_a_name_keep_nobody_from_having_one(cloud: FakeCloud, h1: Host) -> None:
+    shared = {await share(cloud, "web") for _ in range(2)}
+    network = await h1.network_create(SUBNET, options=WEB, ipam_options=WEB)
+    assert h1.core.networks.get(network.id).network_id not in shared
+
+
+async def test_a_network_that_another_project_shares_is_named_by_its_id(cloud: FakeCloud, h1: Host) -> None:
+    shared = await share(cloud, "web")
+    with pytest.raises(DriverError, match=f"another project's.*neutron.net.uuid={shared}"):
+        await h1.network_create(ipam_options=WEB, options=WEB)
+    by_id = {"neutron.net.uuid": shared}
+    network = await h1.network_create(ipam_options=by_id, options=by_id)
+    assert h1.core.networks.get(network.id).network_id == shared

@@ -4,7 +4,8 @@ import pytest
 
 from fairlead.adapters.vif.plug import bridge_for
 from fairlead.model.errors import Unavailable, UnsupportedRequest
-from fairlead.model.vif import Vif, VifDetails
+from fairlead.model.network import VifDetails
+from fairlead.model.vif import Vif
 
 PORT = "00000000-0000-4000-8000-000000000001"
 

@@ -10,6 +10,8 @@ from fairlead_lab.fakes.refusal import Refusal, forbidden, invalid
 from fairlead_lab.fakes.store import Resource, Store
 
 ROUTER_INTERFACE = "network:router_interface"
+NOWHERE = "nowhere"
+"""A host that no chassis has: a port can't be bound to it."""
 
 
 class Ports:
@@ -38,7 +40,6 @@ class Ports:
             "allowed_address_pairs": pairs.read_pairs(wanted.get("allowed_address_pairs") or [], mac),
         }
         pairs.check_security(security, {})
-        host = wanted.get("binding:host_id") or ""
         return self._store.keep(
             "ports",
             project_id,
@@ -53,9 +54,7 @@ class Ports:
                 "admin_state_up": True,
                 "status": "DOWN",
                 **security,
-                "binding:host_id": host,
-                "binding:vif_type": "ovs" if host else "unbound",
-                "binding:vnic_type": "normal",
+                **_binding(wanted.get("binding:host_id") or ""),
                 "tags": sorted(set(wanted.get("tags") or ())),
             },
         )
@@ -183,3 +182,14 @@ class Ports:
             if group_id not in known or not (caller.admin or known[group_id]["project_id"] == caller.project_id):
                 raise Refusal(404, "SecurityGroupNotFound", f"Security group {group_id} does not exist")
         return list(wanted)
+
+
+def _binding(host: str) -> Resource:
+    vif_type = "unbound" if not host else "binding_failed" if host == NOWHERE else "ovs"
+    details = {"port_filter": True, "bridge_name": "br-int", "datapath_type": "system"}
+    return {
+        "binding:host_id": host,
+        "binding:vif_type": vif_type,
+        "binding:vif_details": details if vif_type == "ovs" else {},
+        "binding:vnic_type": "normal",
+    }

@@ -9,6 +9,7 @@ from pathlib import Path
 from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
+from fairlead.adapters.store.identity import known_identity
 from fairlead.adapters.vif.nic import NicDataplane
 from fairlead.adapters.vif.switched import with_ovn
 from fairlead.agent.auto import settle_mode
@@ -184,4 +185,5 @@ async def _state(settings: Settings) -> str:
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not os.access(existing, os.W_OK):
         raise DataplaneError(f"can't write {directory}", remedy="run as root, or set agent.state_dir")
-    return f"state in {directory}"
+    node_id = known_identity(directory)
+    return f"state in {directory}, {f'node {node_id}' if node_id else 'where the node gets its id at the first start'}"

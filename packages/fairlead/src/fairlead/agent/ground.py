@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
+from fairlead.adapters.store.identity import node_identity
 from fairlead.adapters.store.sqlite import SqliteStore
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.logs import current_request_id
@@ -23,9 +24,10 @@ STORE = "node.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The parts that are there once."""
+    """The parts that are there once. node_id: the node's own, whatever its name."""
 
     settings: Settings
+    node_id: str
     store: SqliteStore
     neutron: NeutronService
     clock: SystemClock
@@ -46,7 +48,9 @@ async def open_ground(
     Raises SettingsError, StoreError.
     """
     config = find_cloud(settings.cloud.name, environ=environ)
-    store = SqliteStore(Path(settings.agent.state_dir) / STORES.get(settings.agent.mode, STORE), (*KINDS, *records))
+    folder = Path(settings.agent.state_dir)
+    node_id = node_identity(folder)
+    store = SqliteStore(folder / STORES.get(settings.agent.mode, STORE), (*KINDS, *records))
     try:
         observation = Observation(Metrics())
         async with NeutronService(
@@ -57,6 +61,6 @@ async def open_ground(
             total_timeout=settings.cloud.timeout,
             create_patience=settings.cloud.create_patience,
         ) as neutron:
-            yield Ground(settings, store, neutron, SystemClock(), observation)
+            yield Ground(settings, node_id, store, neutron, SystemClock(), observation)
     finally:
         store.close()

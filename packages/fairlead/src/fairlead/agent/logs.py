@@ -7,8 +7,11 @@ from uuid import uuid4
 import structlog
 
 from fairlead.agent.settings import LogSettings
+from fairlead.model.text import printable
 
 _REQUEST_ID = "request_id"
+_LONGEST = 2000
+"""Characters of a word of an event."""
 
 
 def configure_logs(settings: LogSettings) -> None:
@@ -23,12 +26,18 @@ def configure_logs(settings: LogSettings) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _one_line,
             structlog.processors.format_exc_info,
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Let nothing that came from outside end a line, or write to a terminal."""
+    return {key: printable(value, limit=_LONGEST) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def new_request_id() -> str:

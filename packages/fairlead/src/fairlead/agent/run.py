@@ -5,9 +5,11 @@ import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 import structlog
 
+from fairlead.adapters.store.identity import node_identity
 from fairlead.agent.auto import remember, settle_mode
 from fairlead.agent.doors.known import chosen_doors
 from fairlead.agent.logs import configure_logs
@@ -33,6 +35,8 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     chosen_doors(settings)
+    # Before anything is read that is remembered: on a copied disk it is another node's.
+    node_identity(Path(settings.agent.state_dir))
     settled = await _settle(settings, environ, stop)
     if settled is None:
         return

@@ -48,7 +48,9 @@ async def warm_parts(ground: Ground, *, with_leases: bool) -> AsyncIterator[Part
     )
     try:
         host = ground.settings.agent.host
-        node = Node(ground.neutron, mode.dataplane, ground.store, port_table, ground.clock, host, mode.nesting)
+        node = Node(
+            ground.neutron, mode.dataplane, ground.store, port_table, ground.clock, ground.node_id, host, mode.nesting
+        )
         limits = PoolLimits(**msgspec.structs.asdict(ground.settings.pool))
         core = PortCore.over(node, limits, KernelSandboxes(), failed=metrics.background_failure)
         leases = lease_keeping(ground, port_lock) if with_leases else None

@@ -30,6 +30,12 @@ what to do in their users' words.
 """
 
 from collections.abc import Mapping
+from typing import Final
+
+from fairlead.model.text import printable
+
+_LONGEST: Final = 400
+"""Characters of what went wrong, and of what to do about it."""
 
 
 class FairleadError(Exception):
@@ -49,8 +55,9 @@ class FairleadError(Exception):
         self.details = details or {}
 
     def __str__(self) -> str:
-        text = f"{self.message}: {self.remedy}" if self.remedy else self.message
-        return " ".join(text.split())
+        # What users and clouds have written is in it: it stays one line, and leaves room for the remedy.
+        message, remedy = (printable(" ".join(text.split()), limit=_LONGEST) for text in (self.message, self.remedy))
+        return f"{message}: {remedy}" if remedy else message
 
 
 class InvalidInput(FairleadError):

@@ -86,8 +86,25 @@ class AddressPair:
 
 
 @dataclass(frozen=True, slots=True)
+class VifDetails:
+    """What Neutron says of how a port is to be plugged (`binding:vif_details`), as far as it matters here.
+
+    bridge_name: the switch's bridge, empty where it is not said. datapath_type: the bridge's, `system` or `netdev`.
+    ovs_hybrid_plug: a Linux bridge with iptables is to be put between the device and the switch.
+
+    Source: the port binding extended attributes of the Networking API v2.0; Nova's nova/network/model.py.
+    """
+
+    bridge_name: str = ""
+    datapath_type: str = ""
+    ovs_hybrid_plug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
-    """A port. host is empty where it is unbound or these credentials can't see it.
+    """A port. host is empty where it is unbound or these credentials can't see it, and so is vif_type.
+
+    vif_type: how it is to be plugged, `binding_failed` where Neutron could not bind it to its host.
 
     address_pairs are empty and port_security is True where the cloud does not have these extensions.
     """
@@ -107,6 +124,8 @@ class Port:
     description: str = ""
     address_pairs: tuple[AddressPair, ...] = ()
     port_security: bool = True
+    vif_type: str = ""
+    vif_details: VifDetails = field(default_factory=VifDetails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import ClassVar
 
-from fairlead.model.network import HostRoute, IPAddress, IPNetwork, Network
+from fairlead.model.network import HostRoute, IPAddress, IPNetwork, Network, VifDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ class Allocation:
     told: the owner that Neutron shows as the port's, empty where it shows none.
     dirty: its devices have been a container's, and are made anew before another has them.
     mac is empty where the device has the node's own. vlan: id of the node's trunk that carries it, 0 where none does.
+    vif_type and vif_details: how Neutron says that it is to be plugged, as far as these credentials can see that.
     """
 
     id: str
@@ -135,6 +136,8 @@ class Allocation:
     told: str = ""
     dirty: bool = False
     vlan: int = 0
+    vif_type: str = ""
+    vif_details: VifDetails = field(default_factory=VifDetails)
 
     @property
     def use(self) -> Use:

@@ -4,6 +4,7 @@ A tag is at most 60 characters (Networking API v2.0, standard attribute tag exte
 separates tags in a filter, and no slash where it is put into a path.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2s
 from ipaddress import ip_address, ip_network
@@ -14,11 +15,14 @@ from fairlead.model.records import JoinedNetwork, JoinedSubnet
 OWNED = "fairlead"
 """On everything that Fairlead made; what lacks it is never changed or deleted."""
 
+ASKED = "fairlead:asked-whether-it-lives"
+"""On a port whose node somebody wants to retire: one that lives takes it off."""
+
 PORT_OWNER = "fairlead:container"
 """device_owner of a container's port."""
 
-MEMBER_PREFIX = "fairlead:host="
-"""Begins the tag of a host that has joined a network."""
+_MEMBER = "fairlead:host="
+_NODE = "fairlead:node="
 
 _MADE_BY = "Made by Fairlead"
 _SERVES = "Container network "
@@ -32,16 +36,46 @@ _TAG_LIMIT = 60
 SHORT_ID = 12
 """Characters of a door's id that its own listings show."""
 
-
-def member_tag(host: str, joined_id: str) -> str:
-    """Tag an owned network with the host that joined it and its door's network: the last one out deletes it."""
-    return _fit(MEMBER_PREFIX, f"{host}:{joined_id[:SHORT_ID]}")
+NODE_ID = 12
+"""Characters of a node's id."""
 
 
-def member_id(tag: str, host: str) -> str:
-    """Read the beginning of the door's network id out of a host's member tag; empty where it is another's."""
-    short_id = tag.rpartition(":")[2]
-    return short_id if short_id and tag == member_tag(host, short_id) else ""
+def member_tag(host: str, node_id: str, joined_id: str) -> str:
+    """Tag an owned network with the node that joined it and its door's network: the last one out deletes it.
+
+    The host's name is for people, and may change or be another node's as well.
+    """
+    return _fit(_MEMBER, host, f":{node_id}:{joined_id[:SHORT_ID]}")
+
+
+def is_member_tag(tag: str) -> bool:
+    """Say whether a tag is one of a node that has joined a network."""
+    return tag.startswith(_MEMBER)
+
+
+def member_id(tag: str, host: str, node_id: str) -> str:
+    """Read the beginning of the door's network id out of a node's own member tag; empty where it is another's."""
+    text, _, short_id = tag.rpartition(":")
+    if not is_member_tag(tag) or not short_id:
+        return ""
+    # Up to 0.1 only the host's name told the node.
+    return short_id if text.endswith(f":{node_id}") or tag == _fit(_MEMBER, f"{host}:{short_id}") else ""
+
+
+def member_host(tag: str) -> str:
+    """Read the host's name out of a member tag, as far as it fits; empty where it is none."""
+    return tag.removeprefix(_MEMBER).split(":")[0] if is_member_tag(tag) else ""
+
+
+def member_node(tag: str) -> str:
+    """Read the node's id out of a member tag; empty where it has none."""
+    words = tag.removeprefix(_MEMBER).split(":")
+    return words[1] if is_member_tag(tag) and len(words) == len(("host", "node", "network")) else ""
+
+
+def is_host(name: str, member: str) -> bool:
+    """Say whether a member tag's host (`member_host`) is the one of this name."""
+    return member in {name, member_host(member_tag(name, "0" * NODE_ID, "0" * SHORT_ID))}
 
 
 def pool_tag(cidr: IPNetwork) -> str:
@@ -64,6 +98,21 @@ def host_tag(host: str) -> str:
     return _fit("fairlead:at=", host)
 
 
+def node_tag(node_id: str) -> str:
+    """Tag a port with the node that made it, whatever its name."""
+    return f"{_NODE}{node_id}"
+
+
+def node_of(tags: Collection[str]) -> str:
+    """Read the node's id out of a port's tags; empty where they name none."""
+    return next((tag.removeprefix(_NODE) for tag in tags if tag.startswith(_NODE)), "")
+
+
+def is_of_another_node(tags: Collection[str], node_id: str) -> bool:
+    """Say whether the tags name a node, and not this one."""
+    return node_of(tags) not in {"", node_id}
+
+
 def batch_tag(batch_id: str) -> str:
     """Tag a port with the request that made it, where it may have no device_id that tells."""
     return f"fairlead:batch={batch_id}"
@@ -74,12 +123,12 @@ def network_name(cidr: IPNetwork) -> str:
     return f"fairlead-{str(cidr).replace('/', '-')}"
 
 
-def network_description(host: str, joined_id: str) -> str:
+def network_description(node_id: str, joined_id: str) -> str:
     """Describe a network that is being made.
 
     Neutron tags a network in a second request: until then this tells whose it is.
     """
-    return f"{_MADE_BY} on {host} for network {joined_id[:SHORT_ID]}"
+    return f"{_MADE_BY} on node {node_id} for network {joined_id[:SHORT_ID]}"
 
 
 def is_owned(network: Network) -> bool:
@@ -164,9 +213,10 @@ def described_block(description: str) -> DescribedBlock | None:
         return None
 
 
-def _fit(prefix: str, text: str) -> str:
-    """Keep a tag within the limit: a long one ends in a hash of the whole."""
-    if len(prefix) + len(text) <= _TAG_LIMIT:
-        return prefix + text
-    digest = blake2s(text.encode(), digest_size=6).hexdigest()
-    return f"{prefix}{text[: _TAG_LIMIT - len(prefix) - len(digest) - 1]}~{digest}"
+def _fit(prefix: str, text: str, ending: str = "") -> str:
+    """Keep a tag within the limit: of a text that is too long the end gives way to a hash of the whole."""
+    room = _TAG_LIMIT - len(prefix) - len(ending)
+    if len(text) > room:
+        digest = blake2s(text.encode(), digest_size=6).hexdigest()
+        text = f"{text[: room - len(digest) - 1]}~{digest}"
+    return f"{prefix}{text}{ending}"

@@ -1,23 +1,8 @@
 """An attachment: a port, the VIF that carries it on this host, and the sandbox it serves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fairlead.model.network import IPAddress
-
-
-@dataclass(frozen=True, slots=True)
-class VifDetails:
-    """What Neutron says of how a port is to be plugged (`binding:vif_details`), as far as it matters here.
-
-    bridge_name: the switch's bridge, empty where it is not said. datapath_type: the bridge's, `system` or `netdev`.
-    ovs_hybrid_plug: a Linux bridge with iptables is to be put between the device and the switch.
-
-    Source: the port binding extended attributes of the Networking API v2.0; Nova's nova/network/model.py.
-    """
-
-    bridge_name: str = ""
-    datapath_type: str = ""
-    ovs_hybrid_plug: bool = False
+from fairlead.model.network import IPAddress, VifDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +25,7 @@ class Vif:
     gateways: tuple[IPAddress, ...] = ()
     vlan: int = 0
     vif_type: str = ""
-    vif_details: VifDetails = VifDetails()
+    vif_details: VifDetails = field(default_factory=VifDetails)
 
     @property
     def host_device(self) -> str:

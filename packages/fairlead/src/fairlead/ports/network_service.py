@@ -134,6 +134,14 @@ class NetworkService(Protocol):
         """
         ...
 
+    async def tag_port(self, port_id: str, tag: str) -> None:
+        """Add one tag to a port, atomically. Raises NotFound."""
+        ...
+
+    async def untag_port(self, port_id: str, tag: str) -> None:
+        """Take one tag off a port, atomically; fine where it is not there."""
+        ...
+
     async def delete_port(self, port_id: str) -> None:
         """Delete a port."""
         ...
@@ -173,8 +181,11 @@ class NetworkService(Protocol):
         """Take routes off a router, atomically; fine where they are not there. Raises as add_routes does."""
         ...
 
-    async def find_trunks(self, port_id: str) -> list[Trunk]:
-        """List the trunks that have this port as their parent: one, or none. Raises UnsupportedRequest."""
+    async def find_trunks(self, port_id: str = "") -> list[Trunk]:
+        """List the trunks that have this port as their parent: one, or none; empty: all of the project's.
+
+        Raises UnsupportedRequest.
+        """
         ...
 
     async def add_sub_ports(self, trunk_id: str, sub_ports: Sequence[SubPort]) -> None:

@@ -12,8 +12,9 @@ from fairlead.adapters.neutron.groups import SecurityGroups
 from fairlead.adapters.neutron.headroom import HeadroomGauge
 from fairlead.adapters.neutron.resources import Resources, if_match, query, read_one, read_several, segment
 from fairlead.adapters.neutron.routers import Routers
+from fairlead.adapters.neutron.tags import Tags
 from fairlead.adapters.neutron.trunks import Trunks
-from fairlead.model.errors import CloudUnavailable, Conflict, InvalidInput, NotFound
+from fairlead.model.errors import Conflict
 from fairlead.model.network import (
     CloudView,
     Headroom,
@@ -71,6 +72,7 @@ class NeutronService:
         self._headroom = HeadroomGauge(self._client, self._resources)
         self._groups = SecurityGroups(self._client, self._resources)
         self._routers = Routers(self._client, self._resources, self._known_extensions)
+        self._tags = Tags(self._client, self._resources)
         self._trunks = Trunks(self._client, self._resources, self._known_extensions)
         self._view: CloudView | None = None
         self._view_lock = asyncio.Lock()
@@ -158,28 +160,11 @@ class NeutronService:
 
     async def tag_network(self, network_id: str, tag: str) -> None:
         """Add one tag to a network, atomically. Raises InvalidInput for a tag that a URL of Neutron's can't carry."""
-        try:
-            await self._client.call("PUT", _tag_path(network_id, tag))
-        except CloudUnavailable:
-            if await self._exists(network_id):
-                raise
-            raise NotFound(f"there is no network {network_id} to tag", remedy="make it again") from None
+        await self._tags.add("networks", network_id, tag)
 
     async def untag_network(self, network_id: str, tag: str) -> None:
         """Take one tag off a network, atomically; fine where it is not there. Raises InvalidInput as tag_network."""
-        try:
-            await self._resources.delete(_tag_path(network_id, tag))
-        except CloudUnavailable:
-            if await self._exists(network_id):
-                raise
-
-    async def _exists(self, network_id: str) -> bool:
-        """Tell a network that is gone from trouble: Neutron 29 answers 500 to both where a tag is asked for."""
-        try:
-            await self._client.call("GET", f"/networks/{segment(network_id)}", query=[("fields", "id")])
-        except NotFound:
-            return False
-        return True
+        await self._tags.remove("networks", network_id, tag)
 
     async def delete_network(self, network_id: str, *, revision: int | None = None) -> None:
         """Delete a network with its subnets; revision: only if it is still at this one."""
@@ -294,6 +279,14 @@ class NeutronService:
             )
         return port
 
+    async def tag_port(self, port_id: str, tag: str) -> None:
+        """Add one tag to a port, atomically. Raises InvalidInput as tag_network."""
+        await self._tags.add("ports", port_id, tag)
+
+    async def untag_port(self, port_id: str, tag: str) -> None:
+        """Take one tag off a port, atomically; fine where it is not there. Raises InvalidInput as tag_network."""
+        await self._tags.remove("ports", port_id, tag)
+
     async def delete_port(self, port_id: str) -> None:
         """Delete a port."""
         await self._resources.delete(f"/ports/{segment(port_id)}")
@@ -329,9 +322,9 @@ class NeutronService:
         """Take routes off a router, atomically; fine where they are not there."""
         return await self._routers.remove(router_id, routes)
 
-    async def find_trunks(self, port_id: str) -> list[Trunk]:
-        """List the trunks that have this port as their parent."""
-        return await self._trunks.of(port_id)
+    async def find_trunks(self, port_id: str = "") -> list[Trunk]:
+        """List the trunks that have this port as their parent; empty: all of the project's."""
+        return await self._trunks.find(port_id, "" if port_id else (await self._client.token()).project_id)
 
     async def add_sub_ports(self, trunk_id: str, sub_ports: Sequence[SubPort]) -> None:
         """Let a trunk carry these ports too, all or none of them; a real Neutron takes 0.15 s for each."""
@@ -346,11 +339,3 @@ class NeutronService:
             found = await self._resources.find("extensions", wire.NamedWire, [("fields", "alias")])
             self._extensions = frozenset(extension.alias for extension in found)
         return self._extensions
-
-
-def _tag_path(network_id: str, tag: str) -> str:
-    # Neutron 29 routes %2F as a slash, reads a path's bytes as Latin-1, and drops a last ".json" as a format.
-    if "/" in tag or not tag.isascii():
-        raise InvalidInput(f"the tag {tag!r} can't be added alone", remedy="use ASCII without a slash")
-    suffix = ".json" if tag.endswith(".json") else ""
-    return f"/networks/{segment(network_id)}/tags/{segment(tag)}{suffix}"

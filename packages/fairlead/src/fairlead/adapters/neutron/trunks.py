@@ -7,7 +7,7 @@ import msgspec
 from fairlead.adapters.neutron import errors
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import AnswerError
-from fairlead.adapters.neutron.resources import Resources, read_one, segment
+from fairlead.adapters.neutron.resources import Resources, query, read_one, segment
 from fairlead.model.errors import Conflict, NotFound, UnsupportedRequest
 from fairlead.model.network import SubPort, Trunk
 
@@ -54,14 +54,14 @@ class Trunks:
         self._resources = resources
         self._extensions = extensions
 
-    async def of(self, port_id: str) -> list[Trunk]:
-        """List the trunks of a parent port."""
+    async def find(self, port_id: str, project_id: str) -> list[Trunk]:
+        """List a project's trunks; port_id: those of this parent port, where it is not empty."""
         if _EXTENSION not in await self._extensions():
             raise UnsupportedRequest(
                 f"this Neutron has no trunks (it lacks the extension {_EXTENSION})",
                 remedy="ask the operator for the service plugin `trunk`, or choose another agent.mode",
             )
-        found = await self._resources.find("trunks", _TrunkWire, [("port_id", port_id)])
+        found = await self._resources.find("trunks", _TrunkWire, query(port_id=port_id, project_id=project_id))
         return [trunk.model() for trunk in found]
 
     async def add(self, trunk_id: str, sub_ports: Sequence[SubPort]) -> None:

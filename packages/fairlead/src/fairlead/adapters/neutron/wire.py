@@ -18,6 +18,7 @@ from fairlead.model.network import (
     Port,
     PortChange,
     Subnet,
+    VifDetails,
 )
 
 
@@ -132,8 +133,20 @@ class PairWire(msgspec.Struct, omit_defaults=True):
         )
 
 
+class VifDetailsWire(msgspec.Struct):
+    """How a port is to be plugged, as far as it matters here; the list is each mechanism driver's own."""
+
+    bridge_name: str = ""
+    datapath_type: str = ""
+    ovs_hybrid_plug: bool = False
+
+    def model(self) -> VifDetails:
+        """Convert it."""
+        return VifDetails(self.bridge_name, self.datapath_type, self.ovs_hybrid_plug)
+
+
 class PortWire(msgspec.Struct):
-    """A port as Neutron sends it; binding:host_id is absent unless the role may see it."""
+    """A port as Neutron sends it; what begins with `binding:` is absent unless the role may see it."""
 
     id: str
     network_id: str
@@ -144,6 +157,8 @@ class PortWire(msgspec.Struct):
     device_owner: str = ""
     status: str = ""
     host_id: str = msgspec.field(name="binding:host_id", default="")
+    vif_type: str = msgspec.field(name="binding:vif_type", default="")
+    vif_details: VifDetailsWire = msgspec.field(name="binding:vif_details", default_factory=VifDetailsWire)
     security_groups: list[str] = []
     tags: list[str] = []
     revision_number: int = 0
@@ -169,6 +184,8 @@ class PortWire(msgspec.Struct):
             description=self.description,
             address_pairs=tuple(pair.model(self.mac_address) for pair in self.allowed_address_pairs),
             port_security=self.port_security_enabled,
+            vif_type=self.vif_type,
+            vif_details=self.vif_details.model(),
         )
 
 

@@ -80,6 +80,9 @@ class PortAddressing:
         """
         async with self.locks.hold(joined.id):
             first, *others = addresses
+            for address in addresses:
+                if not any(address in subnet.cidr for subnet in joined.subnets):
+                    raise not_reserved(address)
             allocation = self.node.port_table.of_address(joined.id, first)
             if allocation is None or allocation.use not in (Use.RESERVED, Use.ATTACHED):
                 raise not_reserved(first)
@@ -258,6 +261,8 @@ class PortAddressing:
             for address in allocation.addresses
             if address in subnet.cidr
         )
+        if await self.node.network_service.find_ports(network_id=joined.network_id, mac=mac):
+            raise AddressInUse(f"MAC address {mac} is used by another port", remedy="choose another MAC address")
         await delete_port(self.node, self.node.port_table.put(replace(allocation, leaving=True)))
         (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
         return made

@@ -5,12 +5,14 @@ from fairlead.model.errors import Conflict, NotFound
 from fairlead.model.network import IPNetwork, Network
 from fairlead.model.records import NetworkReference
 from fairlead.model.tags import OWNED, is_owned, pool_tag
+from fairlead.ports.network_service import NetworkService
 
 
 async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNetwork | None) -> Network | None:
     """Find the Neutron network that a reference (or, without one, an owned network's range) names.
 
-    None where it may still be made. Raises NotFound where it can't be, Conflict where a name is ambiguous.
+    A name is one of the project's own networks: anybody may share a network with it, of whatever name. None where it
+    may still be made. Raises NotFound where it can't be, Conflict where a name is ambiguous.
     """
     service = node.network_service
     if reference.network_id:
@@ -23,13 +25,9 @@ async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNet
             )
         return found[0]
     if reference.name:
-        found = await service.find_networks(name=reference.name)
+        found = await service.find_networks(name=reference.name, own=True)
         if not found and cidr is None:
-            raise NotFound(
-                f"no Neutron network named {reference.name!r} is visible to this project",
-                remedy="check the name against `openstack network list`, or give a range to have it made",
-                code="network-name-unknown",
-            )
+            raise await _unknown(service, reference.name)
     elif cidr is not None:
         found = await service.find_networks(tags=(OWNED, pool_tag(cidr)), own=True)
     else:
@@ -42,3 +40,18 @@ async def find_network(node: CloudNode, reference: NetworkReference, cidr: IPNet
             code="network-ambiguous",
         )
     return settled[0] if settled else None
+
+
+async def _unknown(service: NetworkService, name: str) -> NotFound:
+    if shared := await service.find_networks(name=name):
+        return NotFound(
+            f"network {name!r} is another project's, which shares it",
+            remedy=f"say by its id that it is meant: {shared[0].id}",
+            code="network-shared",
+            details={"network": shared[0].id},
+        )
+    return NotFound(
+        f"this project has no Neutron network named {name!r}",
+        remedy="check the name against `openstack network list`, or give a range to have it made",
+        code="network-name-unknown",
+    )

@@ -1,12 +1,12 @@
 """A memory of ports made anew: from Neutron, and from the switch.
 
-Neutron tells the ports that this host made (by tag), which door's network each one serves (by description), and the
-networks that the host has joined (by tag; of one without a port only the beginning of the door's id, which the door's
+Neutron tells the ports that this node made (by tag), which door's network each one serves (by description), and the
+networks that the node has joined (by tag; of one without a port only the beginning of the door's id, which the door's
 next request completes). The switch tells which port is in whose sandbox.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,17 @@ from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
 from fairlead.model.network import Network, Port
 from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Step
-from fairlead.model.tags import OWNED, described_network, host_tag, member_id, member_tag, port_name, unknown_owner
+from fairlead.model.tags import (
+    OWNED,
+    SHORT_ID,
+    described_network,
+    host_tag,
+    is_of_another_node,
+    member_id,
+    node_tag,
+    port_name,
+    unknown_owner,
+)
 from fairlead.ports.dataplane import Plugged
 
 log = structlog.get_logger(__name__)
@@ -32,7 +42,7 @@ class PortRecollection:
         """Ask Neutron and the switch. Raises what NetworkService and Dataplane raise."""
         service, host = self.node.network_service, await self.node.host()
         plugged = await self.node.dataplane.plugged()
-        ports = await service.find_ports(tags=(OWNED, host_tag(host)))
+        ports = await self._own_ports(host, {one.port_id for one in plugged})
         networks = {one.id: one for one in await service.find_networks(tags=(OWNED,), own=True)}
         served: defaultdict[str, list[Port]] = defaultdict(list)
         for port in ports:
@@ -44,7 +54,7 @@ class PortRecollection:
                 networks |= {one.id: one for one in found}
             if network := networks.get(its_ports[0].network_id):
                 await self._join(joined_id, network, its_ports)
-        for short_id, network in _memberships(networks.values(), host):
+        for short_id, network in self._memberships(networks.values(), host):
             if not any(joined_id.startswith(short_id) for joined_id in served):
                 await self._join(short_id, network, ())
         nested = await self.node.nesting.nested(ports) if ports else {}
@@ -54,6 +64,28 @@ class PortRecollection:
             attached = sum(bool(one.owner) for one in self.node.port_table)
             log.warning("rebuilt this node's memory", networks=len(served), ports=len(ports), attached=attached)
 
+    async def _own_ports(self, host: str, plugged: Collection[str]) -> list[Port]:
+        """List this node's ports: tagged with its id, or with its name and no id, as up to 0.1, or plugged here.
+
+        What else has the host's name is another node's, or this one's from before its state folder was lost.
+        """
+        service = self.node.network_service
+        own = {port.id: port for port in await service.find_ports(tags=(OWNED, node_tag(self.node.id)))}
+        others = 0
+        for port in await service.find_ports(tags=(OWNED, host_tag(host))):
+            if port.id in plugged or not is_of_another_node(port.tags, self.node.id):
+                own[port.id] = port
+            else:
+                others += 1
+        if others:
+            log.warning(
+                "left ports alone: another node has this host's name",
+                ports=others,
+                host=host,
+                remedy=f"give the nodes different names; of one that is gone: `fairlead agent retire {host}`",
+            )
+        return list(own.values())
+
     async def _join(self, joined_id: str, network: Network, ports: Sequence[Port]) -> None:
         used = {fixed.subnet_id for port in ports for fixed in port.fixed_ips}
         subnets = await self.node.network_service.find_subnets(network.id)
@@ -61,7 +93,8 @@ class PortRecollection:
         described = described_network(ports[0].description) if ports else None
         owned = OWNED in network.tags
         # The mark goes before the ports do: without it the network was being left.
-        left = owned and member_tag(await self.node.host(), joined_id) not in network.tags
+        host, short_id = await self.node.host(), joined_id[:SHORT_ID]
+        left = owned and all(member_id(tag, host, self.node.id) != short_id for tag in network.tags)
         self.node.store.put(
             JoinedNetwork(
                 id=joined_id,
@@ -99,6 +132,8 @@ class PortRecollection:
                 addresses=addresses,
                 reserved=frozenset(addresses) if owner else frozenset(),
                 owner=owner,
+                vif_type=port.vif_type,
+                vif_details=port.vif_details,
                 single_use=described.single_use,
                 # Made just before a crash, and never brought to this node: it goes.
                 leaving=nested is None or self.node.store.get(JoinedNetwork, described.joined_id) is None,
@@ -109,9 +144,8 @@ class PortRecollection:
             )
         )
 
-
-def _memberships(networks: Iterable[Network], host: str) -> Iterable[tuple[str, Network]]:
-    for network in networks:
-        for tag in network.tags:
-            if short_id := member_id(tag, host):
-                yield short_id, network
+    def _memberships(self, networks: Iterable[Network], host: str) -> Iterable[tuple[str, Network]]:
+        for network in networks:
+            for tag in network.tags:
+                if short_id := member_id(tag, host, self.node.id):
+                    yield short_id, network

@@ -110,4 +110,6 @@ def vif_of(joined: JoinedNetwork, allocation: Allocation) -> Vif:
         mtu=joined.mtu,
         network_id=joined.network_id,
         vlan=allocation.vlan,
+        vif_type=allocation.vif_type,
+        vif_details=allocation.vif_details,
     )

@@ -22,9 +22,10 @@ from fairlead.model.errors import Conflict, NotFound, OverlappingSubnet
 from fairlead.model.network import IPNetwork, Network, NewNetwork, NewSubnet, Subnet
 from fairlead.model.records import Batch, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
 from fairlead.model.tags import (
-    MEMBER_PREFIX,
     OWNED,
     SHORT_ID,
+    is_member_tag,
+    member_id,
     member_tag,
     network_description,
     network_name,
@@ -68,8 +69,8 @@ class PortMembership:
         The mark goes first: a memory that is rebuilt in the middle must not take the network for joined.
         """
         if record.owned:
-            tag = member_tag(await self.node.host(), record.id)
-            await self.node.network_service.untag_network(record.network_id, tag)
+            for network in await self.node.network_service.find_networks(network_id=record.network_id):
+                await self._take_marks_off(network, record.id)
         while True:
             # Looked at anew after each turn: ports that were being made may have come meanwhile.
             while left := self.node.port_table.in_use(record.id, *Use):
@@ -102,11 +103,10 @@ class PortMembership:
             await self.node.nesting.admit(network, spec.groups)
             if network is None:
                 network = await self._create(record, spec.reference, spec.ranges)
-            if OWNED in network.tags:
-                tag = member_tag(await self.node.host(), record.id)
+            if OWNED in network.tags and not await self._marks(network, record.id):
+                tag = member_tag(await self.node.host(), self.node.id, record.id)
                 try:
-                    if tag not in network.tags:
-                        await self.node.network_service.tag_network(network.id, tag)
+                    await self.node.network_service.tag_network(network.id, tag)
                 except NotFound:
                     continue  # its last member left while we were looking
             return await self._hold(replace(record, security_group_ids=groups), network, spec.ranges)
@@ -114,13 +114,12 @@ class PortMembership:
 
     async def _create(self, record: JoinedNetwork, reference: NetworkReference, ranges: Sequence[RangeSpec]) -> Network:
         service = self.node.network_service
-        host = await self.node.host()
-        tags = {OWNED, member_tag(host, record.id)}
+        tags = {OWNED, member_tag(await self.node.host(), self.node.id, record.id)}
         if not reference.name:
             tags |= {pool_tag(one.cidr) for one in ranges}
         new = NewNetwork(
             name=reference.name or network_name(ranges[0].cidr),
-            description=network_description(host, record.id),
+            description=network_description(self.node.id, record.id),
             tags=frozenset(tags),
         )
 
@@ -200,24 +199,33 @@ class PortMembership:
 
     async def retire(self, record: JoinedNetwork) -> None:
         """Undo the membership, held or half made, and forget it."""
-        service = self.node.network_service
-        if record.owned or record.step is Step.WANTED:
-            host = await self.node.host()
-            tag = member_tag(host, record.id)
-            found = []
-            if record.step is Step.WANTED:
-                # Made just before a crash, and perhaps not tagged yet.
-                found += await service.find_networks(tags=(OWNED, tag), own=True)
-                found += await service.find_networks(description=network_description(host, record.id), own=True)
-            marked = {record.network_id} if record.owned and record.network_id else set()
-            for network_id in marked | {network.id for network in found}:
-                await service.untag_network(network_id, tag)
-                await delete_unless_used(service, network_id, _has_members)
+        service, marked = self.node.network_service, set[str]()
+        if record.step is Step.WANTED:
+            # Made just before a crash, and perhaps not tagged yet.
+            tag = member_tag(await self.node.host(), self.node.id, record.id)
+            described = network_description(self.node.id, record.id)
+            found = await service.find_networks(tags=(OWNED, tag), own=True)
+            found += await service.find_networks(description=described, own=True)
+            marked = {network.id for network in found}
+        if record.owned and record.network_id:
+            marked.add(record.network_id)
+        for network_id in marked:
+            for network in await service.find_networks(network_id=network_id):
+                await self._take_marks_off(network, record.id)
+            await delete_unless_used(service, network_id, _has_members)
         self.node.store.delete(JoinedNetwork, record.id)
+
+    async def _marks(self, network: Network, joined_id: str) -> list[str]:
+        host, short_id = await self.node.host(), joined_id[:SHORT_ID]
+        return [tag for tag in network.tags if member_id(tag, host, self.node.id) == short_id]
+
+    async def _take_marks_off(self, network: Network, joined_id: str) -> None:
+        for tag in await self._marks(network, joined_id):
+            await self.node.network_service.untag_network(network.id, tag)
 
 
 def _has_members(network: Network) -> bool:
-    return any(tag.startswith(MEMBER_PREFIX) for tag in network.tags)
+    return any(map(is_member_tag, network.tags))
 
 
 def _new_subnet(network: Network, wanted: RangeSpec) -> NewSubnet:

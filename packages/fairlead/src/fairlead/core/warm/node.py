@@ -15,9 +15,9 @@ from fairlead.ports.store import LeaseStore
 class Node:
     """This host, as the core sees it.
 
-    port_table: of the store's allocations. host_name: given by the operator; empty: what the switch says.
-    nesting: how ports become this node's. provisioning: of each batch whose answer is waited for, by
-    its id, what is set when it has come.
+    port_table: of the store's allocations. id: the node's own, whatever its name. host_name: given by the operator;
+    empty: what the switch says. nesting: how ports become this node's. provisioning: of each batch whose answer is
+    waited for, by its id, what is set when it has come.
     """
 
     network_service: NetworkService
@@ -25,6 +25,7 @@ class Node:
     store: LeaseStore
     port_table: PortTable
     clock: Clock
+    id: str
     host_name: str = ""
     nesting: Nesting = field(default_factory=OnChassis)
     provisioning: dict[str, asyncio.Event] = field(default_factory=dict)

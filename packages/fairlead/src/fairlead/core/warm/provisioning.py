@@ -19,9 +19,13 @@ from fairlead.model.tags import (
     batch_tag,
     described_network,
     host_tag,
+    node_tag,
     port_description,
     port_name,
 )
+
+_UNBINDABLE = "binding_failed"
+"""vif_type of a port that no mechanism driver could bind to its host."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,13 +59,13 @@ async def make_ports(
         mac=mac,
         host=host if may_bind else "",
         security_group_ids=joined.security_group_ids,
-        tags=frozenset({OWNED, host_tag(host)} if at_once else {OWNED, host_tag(host), batch_tag(batch.id)}),
+        tags=frozenset({OWNED, host_tag(host), node_tag(node.id), *(() if at_once else (batch_tag(batch.id),))}),
     )
     node.store.put(batch)
     answered = node.provisioning[batch.id] = asyncio.Event()
     try:
         ports = await node.network_service.create_ports([new] * count)
-        return await _nest(node, batch, ports)
+        return _bound(await _nest(node, batch, ports), host)
     except CloudUnavailable as error:
         if error.reached:
             node.store.put(replace(batch, since=node.clock.now()))
@@ -74,6 +78,18 @@ async def make_ports(
     finally:
         del node.provisioning[batch.id]
         answered.set()
+
+
+def _bound(made: Sequence[Allocation], host: str) -> list[Allocation]:
+    """Return the ports that can be plugged; the others are on their way out."""
+    bound = [one for one in made if one.vif_type != _UNBINDABLE]
+    if made and not bound:
+        raise Conflict(
+            f"Neutron could not bind ports to host {host}",
+            remedy="is the host's agent or chassis alive in Neutron (`openstack network agent list`), and can the host "
+            "reach the network?",
+        )
+    return bound
 
 
 async def find_lost(node: Node, batch: Batch) -> None:
@@ -137,8 +153,10 @@ def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nest
                 mac=(mine := nested.get(port.id, Nested(port.mac))).mac,
                 vlan=mine.vlan,
                 addresses=tuple(one.address for one in port.fixed_ips if one.address is not None),
+                vif_type=port.vif_type,
+                vif_details=port.vif_details,
                 single_use=bool((described := described_network(port.description)) and described.single_use),
-                leaving=left or port.id not in nested,
+                leaving=left or port.id not in nested or port.vif_type == _UNBINDABLE,
             )
         )
         for port in ports

@@ -11,14 +11,15 @@ import structlog
 from aiohttp import web
 
 from fairlead.core.attachments.contract import Attachments, Networks
+from fairlead.frontends.body import decode
 from fairlead.frontends.docker import wire
 from fairlead.frontends.docker.ipam_driver import IpamDriver
 from fairlead.frontends.docker.network_driver import NetworkDriver
 from fairlead.frontends.docker.phrases import PHRASES
 from fairlead.frontends.docker.pools import AddressPools
-from fairlead.frontends.errors import status
+from fairlead.frontends.errors import status, unforeseen, unknown
 from fairlead.frontends.phrases import said
-from fairlead.model.errors import CloudUnavailable, FairleadError, InvalidInput
+from fairlead.model.errors import CloudUnavailable, FairleadError
 from fairlead.ports.store import LeaseStore
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ def make_app(
         request_id = new_request_id()
         rpc = rpcs.get(request.path)
         if rpc is None:
-            code, answer = 404, {"Err": f"Fairlead does not know {request.path}"}
+            code, answer = 404, {"Err": str(unknown(request.path))}
         else:
             code, answer = await _answer(rpc, await request.read(), prepare)
         seconds = time.monotonic() - started
@@ -115,10 +116,7 @@ async def _activate(_: wire.Empty) -> dict[str, Any]:
 
 async def _answer(rpc: Rpc, body: bytes, prepare: Callable[[], Awaitable[None]]) -> tuple[int, Any]:
     try:
-        try:
-            request: Any = msgspec.json.decode(body.strip() or b"{}", type=rpc.body)
-        except msgspec.MsgspecError as error:
-            raise InvalidInput(f"malformed request: {error}", remedy="report this with dockerd's version") from error
+        request = decode(body, rpc.body, remedy="report this with dockerd's version")
         async with asyncio.timeout(RPC_LIMIT):
             if rpc.body is not wire.Empty:
                 await prepare()
@@ -130,4 +128,4 @@ async def _answer(rpc: Rpc, body: bytes, prepare: Callable[[], Awaitable[None]])
         return status(error), {"Err": said(error, PHRASES)}
     except Exception as error:  # the last line: dockerd must get an answer, and the log the traceback
         log.exception("unexpected error")
-        return 500, {"Err": f"Fairlead failed unexpectedly ({type(error).__name__}: {error}): see the agent's log"}
+        return 500, {"Err": str(unforeseen(error))}

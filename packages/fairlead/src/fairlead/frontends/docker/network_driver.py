@@ -8,7 +8,7 @@ from fairlead.core.networks.spec import NetworkSpec
 from fairlead.frontends.docker import wire
 from fairlead.frontends.docker.options import PORT_MAP, network_options
 from fairlead.frontends.docker.pools import AddressPools, range_of
-from fairlead.frontends.text import parse_address, parse_network
+from fairlead.frontends.text import parse_address, parse_mac, parse_network
 from fairlead.model.attachment import AttachmentKey, AttachmentRequest
 from fairlead.model.errors import InvalidInput, UnsupportedRequest
 from fairlead.model.records import Step
@@ -73,7 +73,7 @@ class NetworkDriver:
         addresses = tuple(parse_address(text) for text in (interface.address, interface.address_ipv6) if text)
         if not addresses:
             raise InvalidInput("the endpoint has no address", remedy="make the network with --ipam-driver fairlead")
-        wanted = AttachmentRequest(addresses, interface.mac_address)
+        wanted = AttachmentRequest(addresses, parse_mac(interface.mac_address))
         assigned = await self.attachments.prepare(_key(request), wanted)
         return {"Interface": {} if wanted.mac or not assigned.mac else {"MacAddress": assigned.mac}}
 

@@ -32,6 +32,9 @@ PHRASES = {
     "network-not-the-nodes": Phrase(
         "add -o neutron.net.uuid={network} --ipam-opt neutron.net.uuid={network}, or choose another agent.mode"
     ),
+    "network-shared": Phrase(
+        "say that it is meant with -o neutron.net.uuid={network} --ipam-opt neutron.net.uuid={network}"
+    ),
     "range-overlaps": Phrase("choose another --subnet, beside it"),
     "range-too-small": Phrase(_ANOTHER_RANGE),
     "range-used-up": Phrase(_ANOTHER_RANGE),

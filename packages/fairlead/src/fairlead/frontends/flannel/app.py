@@ -11,7 +11,8 @@ from aiohttp import web
 
 from fairlead.core.blocks.leases import Leases
 from fairlead.core.blocks.reconciler import Reconciler
-from fairlead.frontends.errors import status
+from fairlead.frontends.body import decode
+from fairlead.frontends.errors import status, unforeseen, unknown
 from fairlead.frontends.flannel import wire
 from fairlead.frontends.flannel.phrases import PHRASES
 from fairlead.frontends.phrases import said
@@ -97,7 +98,7 @@ def make_app(flannel: Flannel, *, new_request_id: Callable[[], str]) -> web.Appl
 
     async def serve(request: web.Request) -> web.Response:
         started, request_id = time.monotonic(), new_request_id()
-        code, answer = 404, {"error": f"Fairlead does not know {request.path}"}
+        code, answer = 404, {"error": str(unknown(request.path))}
         if known := handlers.get(request.path):
             code, answer = await _answer(*known, await request.read())
         milliseconds = round((time.monotonic() - started) * 1000, 1)
@@ -117,16 +118,12 @@ def make_app(flannel: Flannel, *, new_request_id: Callable[[], str]) -> web.Appl
 
 async def _answer(kind: type, handler: Callable[[Any], Awaitable[Any]], body: bytes) -> tuple[int, dict[str, Any]]:
     try:
-        try:
-            request: Any = msgspec.json.decode(body or b"{}", type=kind)
-        except msgspec.MsgspecError as error:
-            raise InvalidInput(f"malformed request: {error}", remedy="use `fairlead flannel`") from error
-        return 200, await handler(request)
+        return 200, await handler(decode(body, kind, remedy="use `fairlead flannel`"))
     except FairleadError as error:
         return status(error), {"error": said(error, PHRASES)}
     except Exception as error:  # the last line: the command must get an answer, and the log the traceback
         log.exception("unexpected error")
-        return 500, {"error": f"Fairlead failed unexpectedly ({type(error).__name__}: {error}): see the agent's log"}
+        return 500, {"error": str(unforeseen(error))}
 
 
 def _peer(peer: wire.Peer) -> tuple[IPNetwork, IPAddress, str]:
