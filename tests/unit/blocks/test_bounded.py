@@ -48,7 +48,7 @@ async def test_what_is_gone_is_forgotten_by_every_object(site: Site, launch: Lau
     for number in range(2):
         await live(site, one, two, far, number)
     before = remembered(*roots)
-    assert {"NetworkKeeper._watches", "PutOff._waits", "Evidence._since", "KeyedLocks._locks"} <= before.keys()
+    assert {"NetworkKeeper._watches", "Setbacks._all", "Evidence._since", "KeyedLocks._locks"} <= before.keys()
     for number in range(2, 7):
         await live(site, one, two, far, number)
     assert grown(before, remembered(*roots)) == {}

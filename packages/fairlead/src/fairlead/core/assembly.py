@@ -14,6 +14,7 @@ from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.evidence import Evidence
 from fairlead.core.background.loops import Steps
+from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.addresses import BlockAddresses
@@ -71,17 +72,17 @@ class PortCore:
 
         random gives numbers from 0 up to 1. failed is called for unforeseen errors, with the name of what they ended.
         """
-        wake_up, backoff, unawaited = WakeUp(), Backoff(random), Unawaited(failed)
+        wake_up, setbacks, unawaited = WakeUp(), Setbacks(Backoff(random)), Unawaited(failed)
         networks = Memberships(node.store, node.clock, KeyedLocks(), PortMembership(node))
-        warm, devices = WarmPools(node, limits, backoff, wake_up.wake, unawaited), Devices(node)
+        warm, devices = WarmPools(node, limits, setbacks, wake_up.wake, unawaited), Devices(node, random)
         return cls(
             node=node,
             networks=networks,
             attachments=AttachmentService(networks, PortAddressing(node, warm, devices), node.dataplane, sandboxes),
             devices=devices,
             warm=warm,
-            keeper=Keeper(node, networks, warm, wake_up=wake_up, backoff=backoff, random=random),
-            sweep=Sweep(node, networks, warm, Attempts(node.clock, backoff, failed=partial(failed, "sweep"))),
+            keeper=Keeper(node, networks, warm, wake_up=wake_up, setbacks=setbacks, random=random),
+            sweep=Sweep(node, networks, warm, Attempts(node.clock, setbacks.backoff, failed=partial(failed, "sweep"))),
             rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down).recollect),
             unawaited=unawaited,
         )

@@ -115,24 +115,31 @@ class PermissionDenied(Denied):
 class Unavailable(FairleadError):
     """Something that is needed does not answer; trying again may help.
 
-    retry_after: seconds that it asked to be left alone for; None where it did not say.
+    retry_after: seconds that it asked to be left alone for; None where it did not say. reached: the request may have
+    arrived, so what it asked for may yet be done. answered: with an error that may be about this request alone.
     """
 
     retry_after: float | None = None
+    reached: bool = True
+    answered: bool = False
 
 
 class CloudUnavailable(Unavailable):
-    """Keystone or Neutron does not answer, or answers 5xx or 429.
-
-    reached: the request may have arrived, so what it asked for may yet be done.
-    """
+    """Keystone or Neutron does not answer, or answers 5xx or 429."""
 
     def __init__(
-        self, message: str, *, remedy: str = "", retry_after: float | None = None, reached: bool = True
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        retry_after: float | None = None,
+        reached: bool = True,
+        answered: bool = False,
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.retry_after = retry_after
         self.reached = reached
+        self.answered = answered
 
 
 class SwitchUnavailable(Unavailable):

@@ -133,6 +133,8 @@ def translate(answer: AnswerError) -> FairleadError:
         if answer.status == 429
         else "see Neutron's log",
         retry_after=answer.retry_after,
+        # What other servers answer in Neutron's place is about all that is asked of it.
+        answered=answer.status == 500,
     )
 
 

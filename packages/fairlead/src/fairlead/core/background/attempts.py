@@ -1,12 +1,13 @@
 """Pieces of work that stand each for itself: one that fails is told of, comes up again later, and stops no other."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from fairlead.core.background.backoff import Backoff
-from fairlead.model.errors import CloudUnavailable, Denied, FairleadError, Unavailable
+from fairlead.core.background.setbacks import Setbacks
+from fairlead.model.errors import FairleadError
 from fairlead.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -21,42 +22,42 @@ def say_not_yet(what: str, error: Exception | None) -> None:
         log.warning(f"could not {what} yet", error=str(error))
 
 
-@dataclass(frozen=True, slots=True)
 class Attempts:
     """Tries pieces of work. note: says how each ended.
 
-    backoff: of what asks Neutron. failed is called for what nobody foresaw (any error but Fairlead's own), whose
-    traceback is logged: an answer that is not understood must not end all that is done behind.
+    backoff: of what asks Neutron; which failures are its own, and which put off one piece alone, `Setbacks` tell.
+    failed is called for what nobody foresaw (any error but Fairlead's own), whose traceback is logged: an answer that
+    is not understood must not end all that is done behind.
     """
 
-    clock: Clock
-    backoff: Backoff
-    note: Note = say_not_yet
-    failed: Callable[[], None] = lambda: None
+    def __init__(
+        self, clock: Clock, backoff: Backoff, note: Note = say_not_yet, failed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._clock = clock
+        self._setbacks = Setbacks(backoff)
+        self._backoff = backoff
+        self._note = note
+        self._failed = failed
 
-    async def run(self, what: str, work: Awaitable[object], *, cloud: bool = False) -> bool:
-        """Try it; say whether it succeeded.
+    async def run(self, what: str, work: Coroutine[Any, Any, object], *, cloud: bool = False) -> None:
+        """Try it. cloud: it asks Neutron, so its end tells when Neutron may be asked again.
 
-        cloud: it asks Neutron, so its end tells when Neutron may be asked again. A refusal of what this piece wants is
-        an answer, and says nothing of the others.
+        what: names it, for the log and for putting off; so it is to name the object where there are several.
         """
+        if cloud and not self._setbacks.is_due(what, self._clock.now()):
+            work.close()
+            return
         try:
             await work
         except Exception as error:
             if not isinstance(error, FairleadError):
                 log.exception("unexpected error", what=what)
-                self.failed()
+                self._failed()
             if cloud:
-                self._note_answer(error)
-            self.note(what, error)
-            return False
-        if cloud:
-            self.backoff.succeeded(self.clock.now(), 0.0)
-        self.note(what, None)
-        return True
-
-    def _note_answer(self, error: Exception) -> None:
-        if isinstance(error, Unavailable | Denied):
-            self.backoff.failed(self.clock.now(), error.retry_after if isinstance(error, CloudUnavailable) else None)
-        elif isinstance(error, FairleadError):
-            self.backoff.succeeded(self.clock.now(), 0.0)
+                self._setbacks.failed(what, error, self._clock.now())
+            self._note(what, error)
+        else:
+            if cloud:
+                self._setbacks.succeeded(what)
+                self._backoff.succeeded(self._clock.now(), 0.0)
+            self._note(what, None)

@@ -36,11 +36,12 @@ class Backoff:
     """The moment before which the background leaves Neutron alone. All moments are epoch seconds.
 
     starts_from: the moment from which it may be asked for what somebody waits for. need: the turns of that while it is
-    slow. random gives numbers from 0 up to 1.
+    slow. random gives numbers from 0 up to 1. longest: seconds between two attempts, at most.
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], longest: float = LONGEST_WAIT) -> None:
         self._random = random
+        self._longest = longest
         self._failures = 0
         self._slow_until = 0.0
         self.need = Throttle(random)
@@ -65,7 +66,7 @@ class Backoff:
         slow = seconds > SLOW + ports * A_PORT
         if slow:
             self.need.busy(now, seconds)
-            self._slow_until = self.need.not_before + _spread(LULL, self._random)
+            self._slow_until = self.need.not_before + self.spread(LULL)
         elif ports:
             self.need.free()
         return slow
@@ -73,20 +74,28 @@ class Backoff:
     def succeeded(self, now: float, seconds: float) -> None:
         """Note a request that took so long and was answered, be it with a refusal of what it asked."""
         self._failures = 0
-        self.not_before = now + _spread(seconds, self._random)
+        self.not_before = now + self.spread(seconds)
+
+    def rest(self, now: float, seconds: float) -> None:
+        """Leave Neutron alone for about so long, whether it answers or not."""
+        self.not_before = max(self.not_before, now + self.spread(seconds))
 
     def failed(self, now: float, retry_after: float | None = None, *, seconds: float = 0.0) -> None:
         """Note a request that was not answered, or too late.
 
         seconds: that it was waited for. retry_after: seconds that Neutron asked us to wait.
         """
-        wait = max(seconds, min(LONGEST_WAIT, FIRST_WAIT * 2.0**self._failures))
+        wait = max(seconds, min(self._longest, FIRST_WAIT * 2.0**self._failures))
         self._failures = min(self._failures + 1, 32)
         if retry_after is None:
-            self.not_before = now + _spread(wait, self._random)
-            self.starts_from = now + _spread(max(seconds, FIRST_WAIT), self._random)
+            self.not_before = now + self.spread(wait)
+            self.starts_from = now + self.spread(max(seconds, FIRST_WAIT))
         else:
             self.not_before = self.starts_from = now + retry_after * (1 + self._random())
+
+    def spread(self, seconds: float) -> float:
+        """Return about so many seconds, by chance."""
+        return seconds * (1.0 - _SPREAD + 2 * _SPREAD * self._random())
 
 
 class Throttle:
@@ -117,7 +126,3 @@ class Throttle:
     def postpone(self, now: float, seconds: float) -> None:
         """Wait so long at least, and up to twice as long."""
         self.not_before = max(self.not_before, now + seconds * (1 + self._random()))
-
-
-def _spread(seconds: float, random: Callable[[], float]) -> float:
-    return seconds * (1.0 - _SPREAD + 2 * _SPREAD * random())

@@ -1,5 +1,7 @@
 """What is not as wanted, for whoever asks, and for the log: once when it comes and once when it has gone."""
 
+from collections.abc import Collection
+
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -10,7 +12,6 @@ class Trouble:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
-        self._tried: set[str] = set()
 
     def told(self) -> dict[str, str]:
         """Return the errors, by what they are about."""
@@ -18,7 +19,6 @@ class Trouble:
 
     def note(self, what: str, error: Exception | None) -> None:
         """Note how an attempt ended (see `Attempts`)."""
-        self._tried.add(what)
         if error is None:
             if self._known.pop(what, None):
                 log.info(f"{what}: as wanted again")
@@ -27,9 +27,8 @@ class Trouble:
             log.warning(f"{what}: not as wanted yet", error=str(error))
         self._known[what] = str(error)
 
-    def end_round(self) -> None:
-        """Forget what was not tried since the last round ended: it is gone, or nobody wants it any more."""
-        for what in self._known.keys() - self._tried:
+    def keep(self, wanted: Collection[str]) -> None:
+        """Forget what is about none of these: it is gone, or nobody wants it any more."""
+        for what in self._known.keys() - set(wanted):
             del self._known[what]
             log.info(f"{what}: wanted no more")
-        self._tried.clear()

@@ -16,10 +16,10 @@ from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.evidence import APART, Evidence
 from fairlead.core.background.grace import GRACE
-from fairlead.core.background.put_off import PutOff
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.networks.memberships import Memberships
+from fairlead.model.network import IPNetwork
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, Step
 
 log = structlog.get_logger(__name__)
@@ -38,8 +38,6 @@ IDLE = 300.0
 
 _LOW = 4
 """A network whose free addresses are fewer than a block's divided by this takes one more block."""
-
-_LEAVE, _KEEP, _COLLECT = "leave a network", "keep blocks", "collect blocks"
 
 
 @dataclass(slots=True)
@@ -77,7 +75,6 @@ class NetworkKeeper:
         self.wake_up = networks.wake_up
         self.backoff = Backoff(random)
         self._attempts = Attempts(self._node.clock, self.backoff, failed=failed)
-        self._put_off = PutOff(self._node.clock, random)
         self._dead = Evidence(self._node.clock)
 
     def look(self) -> None:
@@ -97,79 +94,77 @@ class NetworkKeeper:
             return False
         for record in records:
             if record.step is Step.LEAVING or (record.step is Step.WANTED and now - record.since > GRACE):
-                await self._try(record.id, _LEAVE, partial(self._memberships.withdraw, record.id))
+                await self._attempts.run(
+                    f"leave network {record.id}", self._memberships.withdraw(record.id), cloud=True
+                )
         held = [record for record in records if record.step is Step.HELD]
         for joined in held:
             await self._keep(joined, self._watches.setdefault(joined.id, _Watch()), now)
         if held and now >= self._collect_at:
             self._collect_at = now + self._spread(COLLECT_EVERY)
-            await self._look_after_one(held)
+            await self._look_after_peers(held)
         return False
 
     async def _keep(self, joined: JoinedNetwork, watch: _Watch, now: float) -> None:
         if now >= watch.learn_at:
             watch.learn_at = now + self._spread(LEARN_EVERY)
             self._looked_at = now
-            await self._attempts.run("look at a network", self._learn(joined), cloud=True)
+            await self._attempts.run(
+                f"look at network {joined.id}", self._alone(joined, partial(self._networks.learn, joined)), cloud=True
+            )
             if self._networks.is_missed(joined.id):
                 watch.learn_at = min(watch.learn_at, now + APART)
-        await self._try(joined.id, _KEEP, partial(self._keep_blocks, joined, watch, now), cloud=False)
-
-    async def _try(
-        self, joined_id: str, what: str, work: Callable[[], Awaitable[object]], *, cloud: bool = True
-    ) -> None:
-        """Try what a network needs, unless it failed just now: no other is to wait for one that always fails."""
-        if self._put_off.is_due((joined_id, what)):
-            done = await self._attempts.run(what, work(), cloud=cloud)
-            self._put_off.note((joined_id, what), done=done)
+        for subnet in joined.subnets:
+            if change := self._change(joined, subnet, watch, now):
+                what = f"keep the blocks of {subnet.cidr} in network {joined.id}"
+                await self._attempts.run(what, self._alone(joined, change), cloud=True)
 
     def _forget_all_but(self, joined_ids: set[str]) -> None:
         self._watches = {joined_id: watch for joined_id, watch in self._watches.items() if joined_id in joined_ids}
-        tried = {(joined_id, what) for joined_id in joined_ids for what in (_LEAVE, _KEEP)}
-        self._put_off.keep(tried | {(peer.id, _COLLECT) for peer in self._node.peers()})
         self._addresses.keep(joined_ids)
 
-    async def _learn(self, joined: JoinedNetwork) -> None:
+    async def _alone(self, joined: JoinedNetwork, work: Callable[[], Awaitable[object]]) -> None:
+        """Do something while nobody else changes the network, unless somebody has."""
         async with self._networks.locks.hold(joined.id):
             if self._networks.find(joined.id) == joined:
-                await self._networks.learn(joined)
+                await work()
 
-    async def _keep_blocks(self, joined: JoinedNetwork, watch: _Watch, now: float) -> None:
-        """Take a block more before the last address is given out; give one back that has long been of no use."""
-        async with self._networks.locks.hold(joined.id):
-            if self._networks.find(joined.id) != joined:
-                return
-            for subnet in joined.subnets:
-                await self._keep_family(joined, subnet, watch, now)
-
-    async def _keep_family(self, joined: JoinedNetwork, subnet: JoinedSubnet, watch: _Watch, now: float) -> None:
-        lease, key = self._networks.lease(joined.id), str(subnet.cidr)
-        parts = [part for part in lease.parts if part.version == subnet.cidr.version]
-        size = max((part.num_addresses for part in parts), default=0)
-        free = self._addresses.free(joined.id, subnet, lease)
-        if free < size / _LOW and key not in watch.full:
-            watch.full.add(key)  # asked for once until something was taken back: a start asks again anyhow
-            await self._networks.grow(joined, subnet.cidr.version)
+    def _change(
+        self, joined: JoinedNetwork, subnet: JoinedSubnet, watch: _Watch, now: float
+    ) -> Callable[[], Awaitable[object]] | None:
+        """Say what takes a block more before the last address is given out, or gives one back that is of no use."""
+        lease, key = self._node.store.get(Lease, joined.id), str(subnet.cidr)
+        parts = [part for part in lease.parts if part.version == subnet.cidr.version] if lease else []
+        if lease is None or not parts:
+            return None
+        size, free = max(part.num_addresses for part in parts), self._addresses.free(joined.id, subnet, lease)
         if free >= size / _LOW:
             watch.full.discard(key)
+        elif key not in watch.full:
+            watch.full.add(key)  # asked for once until something was taken back: a start asks again anyhow
+            return partial(self._networks.grow, joined, subnet.cidr.version)
         empty = next((part for part in parts if self._addresses.is_free(part, joined.id)), None)
         if empty is None or free - empty.num_addresses < size / 2:
             watch.idle_since.pop(key, None)
         elif now - watch.idle_since.setdefault(key, now) > IDLE:
-            del watch.idle_since[key]
-            blocks = await self._networks.blocks(joined.network_id)
-            await self._networks.shrink(joined, [block for block in blocks if block.cidr == empty])
+            return partial(self._give_back, joined, subnet, empty, watch)
+        return None
 
-    async def _look_after_one(self, held: list[JoinedNetwork]) -> None:
-        """Look whether a peer is still there; one that is missing is looked at again before it counts as dead."""
+    async def _give_back(self, joined: JoinedNetwork, subnet: JoinedSubnet, part: IPNetwork, watch: _Watch) -> None:
+        if self._addresses.is_free(part, joined.id):
+            blocks = await self._networks.blocks(joined.network_id)
+            await self._networks.shrink(joined, [block for block in blocks if block.cidr == part])
+        watch.idle_since.pop(str(subnet.cidr), None)
+
+    async def _look_after_peers(self, held: list[JoinedNetwork]) -> None:
+        """Look whether one of them is still there; one that is missing is looked at again before it counts as dead."""
         peers = [lease for joined in held for lease in self._networks.peers(joined.id) if lease.port_id]
         self._dead.keep({peer.port_id for peer in peers})
-        due = [peer for peer in peers if self._put_off.is_due((peer.id, _COLLECT))]
-        chosen = [peer for peer in due if peer.port_id in self._dead] or due
-        if chosen:
-            peer = chosen[int(self._random() * len(chosen))]
-            done = await self._attempts.run("look for a dead node", self._look_after(peer), cloud=True)
-            self._put_off.note((peer.id, _COLLECT), done=done)
+        suspects = [peer for peer in peers if peer.port_id in self._dead]
+        others = [peer for peer in peers if peer.port_id not in self._dead]
+        chosen = [others[int(self._random() * len(others))]] if others else []
+        for peer in (*suspects, *chosen):
+            await self._attempts.run(f"look after the node with {peer.id}", self._look_after(peer), cloud=True)
 
     async def _look_after(self, peer: Lease) -> None:
         if await self._node.find_port(peer.port_id):

@@ -89,7 +89,9 @@ class Reconciler:
         if now >= max(self._cloud_at, self.backoff.not_before):
             self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
             await self._cloud(now)
-            self._trouble.end_round()
+            leases, repeats = self._node.store.all(Lease), self._repeats
+            about = {*(f"lease {one.id}" for one in leases), *(f"router {change.router_id}" for change in repeats)}
+            self._trouble.keep({"peers", *about, *(["groups"] if self._node.unneeded else [])})
         due = [change for change, at in self._repeats.items() if now >= max(at, self.backoff.not_before)]
         if due:
             await self._attempts.run(f"router {due[0].router_id}", self._say_again(due[0]), cloud=True)

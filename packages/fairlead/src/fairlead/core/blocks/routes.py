@@ -38,11 +38,11 @@ class PeerRoutes:
         """Bring the kernel to the leases, as far as it lets us."""
         async with self._turn:
             await self._attempts.run("routes", self._bring())
-            self.trouble.end_round()
 
     async def _bring(self) -> None:
         nic, have = await self._node.routing.nic(), await self._node.routing.routes()
         wanted = dict(_hops(self._node.peers(), nic))
+        self.trouble.keep({"routes", *(f"route to {destination}" for destination in (*have, *wanted))})
         for destination in have.keys() - wanted.keys():
             await self._attempts.run(f"route to {destination}", self._remove(destination))
         for destination, nexthop in wanted.items():

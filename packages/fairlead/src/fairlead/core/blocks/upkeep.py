@@ -9,7 +9,6 @@ from collections.abc import Callable
 from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.beat import Beat
-from fairlead.core.background.put_off import PutOff
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.networks import BlockMembership
 
@@ -34,8 +33,8 @@ class Upkeep:
         clock = networks.node.clock
         self._networks = networks
         self._addresses = addresses
+        # The kernel in Neutron's place: what it refuses is put off, each for itself.
         self._attempts = Attempts(clock, Backoff(random), failed=failed)
-        self._put_off = PutOff(clock, random)
         self.guard = Beat(self._guard, every=GUARD_EVERY, clock=clock)
         self.addresses = Beat(self._tidy, every=ADDRESSES_EVERY, clock=clock)
 
@@ -44,9 +43,6 @@ class Upkeep:
 
     async def _tidy(self) -> None:
         self._addresses.take_back()
-        leaving = self._addresses.leaving()
-        self._put_off.keep(leaving)
-        for one in leaving:
-            if self._put_off.is_due(one):
-                done = await self._attempts.run("remove an attachment", self._addresses.vacate(*one))
-                self._put_off.note(one, done=done)
+        for owner, interface in self._addresses.leaving():
+            what = f"remove attachment {owner} {interface}".rstrip()
+            await self._attempts.run(what, self._addresses.vacate(owner, interface), cloud=True)

@@ -4,20 +4,23 @@ After a container its devices are made anew before another has them: OVN forgets
 is unplugged, and nothing of one container is left for the next.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import structlog
 
+from fairlead.core.background.backoff import Backoff
+from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.warm.node import Node
-from fairlead.model.errors import FairleadError
+from fairlead.model.errors import FairleadError, SwitchUnavailable
 from fairlead.model.records import FREE, Allocation, JoinedNetwork, Step, Use
 from fairlead.model.vif import Vif
 
 log = structlog.get_logger(__name__)
 
 TROUBLE = 15.0
-"""Seconds for which nothing is plugged ahead after the switch or the kernel refused."""
+"""Seconds for which a port is not plugged ahead after the kernel refused it, and at most all after the switch did."""
 
 CALM = 0.5
 """Seconds without a start before devices are worked on behind: who waits for a container needs the processors more."""
@@ -29,11 +32,12 @@ LONGEST_BUSY = 10.0
 class Devices:
     """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, random: Callable[[], float]) -> None:
         self._node = node
         self._ready: set[str] = set()
         self.wake_up = WakeUp()
-        self._not_before = 0.0
+        self._backoff = Backoff(random, TROUBLE)
+        self._setbacks = Setbacks(self._backoff, SwitchUnavailable)
         self._busy_since = self._calm_from = 0.0
 
     async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Vif:
@@ -52,39 +56,52 @@ class Devices:
         return attachment
 
     async def step(self) -> bool:
-        """Remove the devices that a container left behind, or plug a port that waits; say whether there was one."""
+        """Remove the devices that a container left behind, or plug a port that waits; say whether there was one.
+
+        A port that can't be worked on is put off; all are, where the switch does not answer.
+        """
         self.wake_up.clear()
         now = self._node.clock.now()
-        if now < max(self._not_before, min(self._calm_from, self._busy_since + LONGEST_BUSY)):
+        if now < max(self._backoff.not_before, min(self._calm_from, self._busy_since + LONGEST_BUSY)):
             return False
+        due = ((joined, one) for joined, one in self._due(now) if self._setbacks.is_due(one.id, now))
+        found = next(due, None)
+        if found is None:
+            # What shrinking or leaving has deleted is not remembered for ever.
+            self._ready = {port_id for port_id in self._ready if self._node.port_table.get(port_id)}
+            return False
+        joined, allocation = found
         try:
-            return await self._step(now)
+            await (self.clean(allocation) if allocation.dirty else self._plug(joined, allocation))
         except FairleadError as error:
-            self._not_before = now + TROUBLE
-            log.warning("devices have to wait", error=str(error))
-            return False
+            self._setbacks.failed(allocation.id, error, self._node.clock.now(), first=TROUBLE)
+            log.warning("devices have to wait", port=allocation.id, error=str(error))
+        except Exception as error:
+            # What nobody foresaw is the supervisor's to tell; the other ports get their turn before this one again.
+            self._setbacks.failed(allocation.id, error, self._node.clock.now(), first=TROUBLE)
+            raise
+        else:
+            self._setbacks.succeeded(allocation.id)
+            self._backoff.succeeded(now, 0.0)
+        return True
 
     def _note_start(self, now: float) -> None:
         if now >= self._calm_from:
             self._busy_since = now
         self._calm_from = now + CALM
 
-    async def _step(self, now: float) -> bool:
+    def _due(self, now: float) -> Iterator[tuple[JoinedNetwork, Allocation]]:
+        """Yield the ports whose devices are to be worked on, those first that have been a container's."""
         port_table = self._node.port_table
         held = [joined for joined in self._node.store.all(JoinedNetwork) if joined.step is Step.HELD]
         for joined in held:
             for allocation in port_table.in_use(joined.id, Use.RESERVED, Use.RETURNED):
                 if allocation.dirty:
-                    await self.clean(allocation)
-                    return True
+                    yield joined, allocation
         for joined in held:
             for allocation in port_table.in_use(joined.id, *FREE):
-                if allocation.id not in self._ready and allocation.rests_until <= now:
-                    await self._plug(joined, allocation)
-                    return True
-        # What shrinking or leaving has deleted is not remembered for ever.
-        self._ready = {port_id for port_id in self._ready if port_table.get(port_id)}
-        return False
+                if allocation.id not in self._ready and allocation.rests_until <= now and not allocation.dirty:
+                    yield joined, allocation
 
     async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
         await self._node.dataplane.apply(vif_of(joined, allocation))

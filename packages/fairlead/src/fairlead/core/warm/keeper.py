@@ -1,8 +1,9 @@
 """What is done behind the doors' backs: one writer for each host, one request to Neutron at a time.
 
 In this order: ports whose answer was lost; deletions, which free addresses and quota; pools filled, then shrunk; names.
-A job that Neutron does not answer slows all of it down (`Backoff`); one that it refuses is put off alone. While Neutron
-is slow, pools are filled for starts that wait, or waited in vain; all else is done where Neutron has time left over.
+A job that fails is put off alone; a failure that is common to different ones slows all of it down (`Setbacks`). While
+Neutron is slow, pools are filled for starts that wait, or waited in vain; all else is done where Neutron has time left
+over.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,14 +12,22 @@ from functools import partial
 
 import structlog
 
-from fairlead.core.background.backoff import Backoff, Throttle
+from fairlead.core.background.backoff import Throttle
+from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.networks.memberships import Memberships
 from fairlead.core.warm.devices import CALM, LONGEST_BUSY
 from fairlead.core.warm.node import Node
-from fairlead.core.warm.pools import WarmPools
+from fairlead.core.warm.pools import WarmPools, serving
 from fairlead.core.warm.provisioning import delete_port, find_lost
-from fairlead.model.errors import FairleadError, NoFreeAddress, NotFound, QuotaExceeded, Unavailable
+from fairlead.model.errors import (
+    AuthenticationFailed,
+    FairleadError,
+    NoFreeAddress,
+    NotFound,
+    QuotaExceeded,
+    Unavailable,
+)
 from fairlead.model.network import Headroom, PortChange
 from fairlead.model.records import FREE, Allocation, Batch, JoinedNetwork, Step, Use
 from fairlead.model.tags import port_name
@@ -32,7 +41,7 @@ UNNAME_AFTER = 60.0
 """Seconds after which a port that waits no longer shows the owner it had."""
 
 REFUSED = 60.0
-"""Seconds before a job that Neutron refused is tried again."""
+"""Seconds before a job that Neutron refused is tried again, the first time."""
 
 FULL = 120.0
 """Seconds for which a pool that found no room is not filled."""
@@ -49,11 +58,12 @@ LOOK_AGAIN = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One thing to do. key names it, for putting off; what it is, for the log."""
+    """One thing to do. key names it, for putting off; what it is, for the log. awaited: by a start."""
 
     key: str
     what: str
     work: Callable[[], Awaitable[None]]
+    awaited: bool = False
 
 
 class Keeper:
@@ -66,15 +76,16 @@ class Keeper:
         warm: WarmPools,
         *,
         wake_up: WakeUp,
-        backoff: Backoff,
+        setbacks: Setbacks,
         random: Callable[[], float],
     ) -> None:
         self._node = node
         self._memberships = memberships
         self._warm = warm
         self.wake_up = wake_up
-        self._put_off: dict[str, float] = {}
-        self.backoff = backoff
+        self._look_from: dict[str, float] = {}
+        self._failed = ""
+        self.backoff, self._setbacks = setbacks.backoff, setbacks
         self.refills, self.errands = Throttle(random), Throttle(random)
         # Hosts that come up together do not ask together.
         self.refills.postpone(node.clock.now(), FIRST_FILL)
@@ -86,40 +97,60 @@ class Keeper:
         now = self._node.clock.now()
         if now < (self.backoff.starts_from if self._warm.is_awaited() else self.backoff.not_before):
             return False
-        job = next((job for job in self._due(now) if self._put_off.get(job.key, 0.0) <= now), None)
+        job = self._next(now)
         if job is None:
-            self._put_off = {key: until for key, until in self._put_off.items() if until > now}
             self._warm.forget()
             return False
         try:
             await job.work()
         except Unavailable as error:
             ended = self._node.clock.now()
-            self.backoff.failed(ended, error.retry_after, seconds=ended - now)
+            self._setbacks.failed(job.key, error, ended, seconds=ended - now, awaited=job.awaited)
+            self._failed = job.what
             log.warning(f"could not {job.what} yet", error=str(error))
-        except FairleadError as error:
-            self._put_off[job.key] = self._node.clock.now() + REFUSED
+        except AuthenticationFailed as error:
+            # Whatever were tried next would end alike; a start asks for itself, and hears why at once.
+            self.backoff.rest(self._node.clock.now(), REFUSED)
             log.warning(f"could not {job.what}", error=str(error))
-        except Exception:
+        except FairleadError as error:
+            self._setbacks.failed(job.key, error, self._node.clock.now(), first=REFUSED)
+            log.warning(f"could not {job.what}", error=str(error))
+        except Exception as error:
             # What nobody foresaw is the supervisor's to tell; the other jobs get their turn before this one again.
-            self._put_off[job.key] = self._node.clock.now() + REFUSED
+            self._setbacks.failed(job.key, error, self._node.clock.now(), first=REFUSED)
             raise
         else:
             ended = self._node.clock.now()
+            self._setbacks.succeeded(job.key)
             self.backoff.succeeded(ended, ended - now)
         return True
+
+    def _next(self, now: float) -> Job | None:
+        """Choose the most urgent job that is due.
+
+        While the circuit is open it is the one that tells most of Neutron: one that has not failed, and of another kind
+        than what failed last.
+        """
+        due = (job for job in self._due(now) if self._setbacks.is_due(job.key, now))
+        if not self.backoff.open:
+            return next(due, None)
+        return min(due, key=lambda job: (self._setbacks.has_failed(job.key), job.what == self._failed), default=None)
 
     def _due(self, now: float) -> Iterator[Job]:
         """Yield what there is to do, the most urgent first."""
         networks = self._node.store.all(JoinedNetwork)
-        yield from self._loose_ends(networks)
+        for batch in self._node.store.all(Batch):
+            if batch.id not in self._node.provisioning and self._look_from.get(batch.id, 0.0) <= now:
+                yield Job(batch.id, "find out about ports", partial(self._find_lost, batch))
+        if now >= self.backoff.not_before:
+            yield from self._loose_ends(networks)
         held = [joined for joined in networks if joined.step is Step.HELD]
         # While all is well starts ask for themselves.
         lacking = [] if self.backoff.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
         if lacking:
             if now >= max(self.backoff.need.not_before, self.backoff.starts_from):
                 for joined in lacking:
-                    yield Job(f"serve {joined.id}", "make ports for starts", partial(self._serve, joined))
+                    yield Job(serving(joined.id), "make ports for starts", partial(self._serve, joined), awaited=True)
             return
         if now >= self.refills.not_before and not self.backoff.is_slow(now):
             for joined in held:
@@ -129,9 +160,6 @@ class Keeper:
             yield from self._errands(held, now)
 
     def _loose_ends(self, networks: list[JoinedNetwork]) -> Iterator[Job]:
-        for batch in self._node.store.all(Batch):
-            if batch.id not in self._node.provisioning:
-                yield Job(batch.id, "find out about ports", partial(self._find_lost, batch))
         for allocation in self._node.port_table.leaving():
             if not self._being_left(allocation.joined_id):
                 yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
@@ -176,7 +204,8 @@ class Keeper:
 
     async def _find_lost(self, batch: Batch) -> None:
         await find_lost(self._node, batch)
-        self._put_off[batch.id] = self._node.clock.now() + LOOK_AGAIN
+        self._look_from[batch.id] = self._node.clock.now() + LOOK_AGAIN
+        self._look_from = {one: at for one, at in self._look_from.items() if self._node.store.get(Batch, one)}
 
     async def _serve(self, joined: JoinedNetwork) -> None:
         """Make ports that starts lack, once Neutron answers a cheap question in time."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from fairlead.core.background.backoff import Backoff
+from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.provisioning import delete_port, make_ports
@@ -52,6 +52,11 @@ One that is reserved at the very moment in which its start gives up is taken bac
 """
 
 
+def serving(joined_id: str) -> str:
+    """Name the making of ports for starts on a network, for putting it off."""
+    return f"serve {joined_id}"
+
+
 @dataclass(slots=True)
 class Pool:
     """One network's pool.
@@ -68,16 +73,16 @@ class Pool:
 
 
 class WarmPools:
-    """The pools of a node. changed is called when the keeper may find something to do; it has the same backoff.
+    """The pools of a node. changed is called when the keeper may find something to do; it has the same setbacks.
 
     unawaited: starts what serves a dry pool. last_start: epoch seconds at which a port was asked for.
     """
 
     def __init__(
-        self, node: Node, limits: PoolLimits, backoff: Backoff, changed: Callable[[], None], unawaited: Unawaited
+        self, node: Node, limits: PoolLimits, setbacks: Setbacks, changed: Callable[[], None], unawaited: Unawaited
     ) -> None:
         self._node = node
-        self._backoff = backoff
+        self._backoff, self._setbacks = setbacks.backoff, setbacks
         self._changed = changed
         self._unawaited = unawaited
         self._pools: dict[str, Pool] = {}
@@ -232,20 +237,25 @@ class WarmPools:
                 pool.waiters.remove(waiter)
 
     def _begin(self, pool: Pool, joined: JoinedNetwork) -> None:
-        if pool.serving is None and self._backoff.is_fair(self._node.clock.now()):
+        if pool.serving is None and self._is_fair(joined.id, self._node.clock.now()):
             pool.serving = self._unawaited.start("starts", self._serve(pool, joined))
+
+    def _is_fair(self, joined_id: str, now: float) -> bool:
+        """Say whether Neutron answers, of this network too, and has not been slow lately."""
+        return self._backoff.is_fair(now) and self._setbacks.is_due(serving(joined_id), now)
 
     async def _serve(self, pool: Pool, joined: JoinedNetwork) -> None:
         """Serve until nobody waits, or Neutron becomes slow or silent: the keeper serves them then, at its backoff."""
         began = self._node.clock.now()
         try:
-            while self.has_waiters(pool) and self._backoff.is_fair(began):
+            while self.has_waiters(pool) and self._is_fair(joined.id, began):
                 most = BATCH if self._is_known else _FIRST
                 await self.serve(joined, min(self.lacks(joined.id), most))
+                self._setbacks.succeeded(serving(joined.id))
                 began = self._node.clock.now()
         except Unavailable as error:
             ended = self._node.clock.now()
-            self._backoff.failed(ended, error.retry_after, seconds=ended - began)
+            self._setbacks.failed(serving(joined.id), error, ended, seconds=ended - began, awaited=True)
         except FairleadError as error:
             log.info("a start was refused", network=joined.id, error=str(error))
         finally:
