@@ -1,52 +1,57 @@
-"""What an agent's parts remember: the sizes of all that holds things, found by walking from part to part."""
+"""What an assembled core remembers, counted: whatever grows with what is gone is found without being named."""
 
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from functools import partial
-from types import FunctionType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
-HOLDERS = (dict, list, set, frozenset, deque)
+_COLLECTIONS = (dict, list, set, deque)
 
 
-def sizes(*roots: object) -> dict[str, int]:
-    """How many things each holder has that can be reached from the roots by what is Fairlead's; by way and name."""
-    found: dict[str, int] = {}
+def remembered(*roots: object) -> Counter[str]:
+    """Count the members of every dict, list, set and deque that Fairlead's objects have, by class and attribute.
+
+    Followed are attributes, members, and what functions were bound to or closed over.
+    """
+    counted: Counter[str] = Counter()
     seen: set[int] = set()
-    rest: list[tuple[str, Any]] = [(type(root).__name__, root) for root in roots]
-    while rest:
-        way, one = rest.pop()
+    todo: list[object] = list(roots)
+    while todo:
+        one = todo.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, HOLDERS):
-            found[way] = found.get(way, 0) + len(one)
-            inner = one.values() if isinstance(one, dict) else one
-            rest += [(f"{way}[]", each) for each in inner]
-        else:
-            rest += [(f"{way}.{name}", value) for name, value in _parts(one)]
-    return found
+        for name, value in _parts(one):
+            if name and isinstance(value, _COLLECTIONS):
+                counted[f"{type(one).__qualname__}.{name}"] += len(value)
+            todo.append(value)
+    return counted
 
 
-def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """By how much which holders have grown."""
-    return {way: more for way, size in after.items() if (more := size - before.get(way, 0)) > 0}
+def grown(before: Counter[str], after: Counter[str]) -> dict[str, int]:
+    """Return what has more members than before, and how many more."""
+    return {name: more for name, size in after.items() if (more := size - before[name]) > 0}
 
 
-def _parts(one: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(one, MethodType):
-        yield "self", one.__self__
-    elif isinstance(one, partial):
-        yield from (("func", one.func), ("args", one.args), ("keywords", one.keywords))
-    elif isinstance(one, tuple):
-        yield from ((str(number), each) for number, each in enumerate(one))
-    elif isinstance(one, FunctionType) and one.__module__.startswith("fairlead."):
-        for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
-            try:
-                yield name, cell.cell_contents
-            except ValueError:
-                continue
-    elif type(one).__module__.startswith("fairlead."):
-        names = {name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())}
-        names |= set(getattr(one, "__dict__", {}))
-        yield from ((name, getattr(one, name)) for name in sorted(names) if hasattr(one, name))
+def _parts(one: object) -> Iterator[tuple[str, Any]]:
+    """What an object leads to; with a name where it is an attribute of an object of Fairlead's."""
+    match one:
+        case Mapping():
+            yield from (("", part) for pair in list(one.items()) for part in pair)
+        case list() | set() | tuple() | frozenset() | deque():
+            yield from (("", part) for part in list(one))
+        case partial():
+            yield from (("", part) for part in (one.func, *one.args, *one.keywords.values()))
+        case MethodType():
+            yield "", one.__self__
+        case FunctionType():
+            yield from (("", cell) for cell in one.__closure__ or ())
+        case CellType():
+            yield "", one.cell_contents
+        case _ if type(one).__module__.partition(".")[0] == "fairlead":
+            yield from getattr(one, "__dict__", {}).items()
+            slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
+            yield from ((name, getattr(one, name)) for name in slots if hasattr(one, name))
+        case _:
+            pass

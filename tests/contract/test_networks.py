@@ -21,6 +21,7 @@ async def test_a_made_network_is_described_as_it_is_found_later(
 ) -> None:
     made = await make_network(unique("web"), tags=frozenset({"fairlead", "docker=1"}))
     assert await neutron.find_networks(network_id=made.id) == [made]
+    assert await neutron.get_network(made.id) == made
 
 
 async def test_a_made_network_belongs_to_the_project_and_has_an_mtu(cloud: Cloud, make_network: MakeNetwork) -> None:
@@ -56,12 +57,16 @@ async def test_all_that_is_asked_for_must_match(neutron: NeutronService, make_ne
 
 async def test_a_network_that_does_not_exist_is_not_found(neutron: NeutronService) -> None:
     assert await neutron.find_networks(network_id=str(uuid.uuid4())) == []
+    assert await neutron.get_network(str(uuid.uuid4())) is None
 
 
 async def test_a_network_names_its_subnets(neutron: NeutronService, network: Network, make_subnet: MakeSubnet) -> None:
     first, second = await make_subnet(network, "10.1.0.0/24"), await make_subnet(network, "10.2.0.0/24")
     (found,) = await neutron.find_networks(network_id=network.id)
-    assert set(found.subnet_ids) == {first.id, second.id}
+    by_itself = await neutron.get_network(network.id)
+    assert by_itself is not None
+    assert set(found.subnet_ids) == set(by_itself.subnet_ids) == {first.id, second.id}
+    assert found.revision == by_itself.revision
 
 
 async def test_tags_of_docker_and_of_operators_survive(neutron: NeutronService, make_network: MakeNetwork) -> None:

@@ -48,6 +48,7 @@ async def test_a_made_port_is_described_as_it_is_found_later(
     assert found.tags == made.tags == {"fairlead", "endpoint=1"}
     assert found.description == made.description == "the web server's"
     assert found.security_group_ids == made.security_group_ids
+    assert await neutron.get_port(made.id) == found
 
 
 async def test_neutron_picks_address_and_mac_where_none_is_given(
@@ -265,6 +266,7 @@ async def test_a_port_is_deleted_and_that_is_fine_twice(neutron: NeutronService,
     await neutron.delete_port(made.id)
     await neutron.delete_port(made.id)
     assert await neutron.find_ports(network_id=network.id) == []
+    assert await neutron.get_port(made.id) is None
 
 
 async def test_a_member_may_not_bind_a_port_to_a_host(

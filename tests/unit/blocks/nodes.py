@@ -36,11 +36,12 @@ class CommandError(Exception):
 
 @dataclass
 class Kernel:
-    """Routing that remembers. foreign: destinations that somebody else routes."""
+    """Routing that remembers. foreign: destinations that somebody else routes. broken: raised by the next changes."""
 
     nic_: Nic
     table: dict[IPNetwork, IPAddress] = field(default_factory=dict)
     foreign: set[IPNetwork] = field(default_factory=set)
+    broken: Exception | None = None
 
     async def nic(self) -> Nic:
         return self.nic_
@@ -49,21 +50,28 @@ class Kernel:
         return dict(self.table)
 
     async def put(self, destination: IPNetwork, nexthop: IPAddress) -> None:
+        if self.broken:
+            raise self.broken
         if destination in self.foreign:
             raise Conflict(f"a route to {destination} is there that Fairlead did not make")
         self.table[destination] = nexthop
 
     async def remove(self, destination: IPNetwork) -> None:
+        if self.broken:
+            raise self.broken
         self.table.pop(destination, None)
 
 
 class RuleBook:
-    """A Guard that remembers."""
+    """A Guard that remembers. broken: raised by the next changes."""
 
     def __init__(self) -> None:
         self.networks: tuple[GuardedNetwork, ...] = ()
+        self.broken: Exception | None = None
 
     async def put(self, networks: Sequence[GuardedNetwork]) -> None:
+        if self.broken:
+            raise self.broken
         self.networks = tuple(networks)
 
 
@@ -143,10 +151,10 @@ class Instance(Dockerd):
         await self.command(event, SUBNET=peer.subnet, PUBLIC_IP=peer.address, DATA=peer.data + "\n")
 
     async def behind(self, seconds: float = 0.0) -> None:
-        """Let time pass, and the reconciler and the keeper do what is due."""
+        """Let time pass, and all that works behind do what is due."""
         self.clock.time += seconds
-        await self.reconciler.step()
-        await self.keeper.step()
+        for steps in self.core.behind.values():
+            await steps.step()
 
     async def seen(self) -> Port:
         """This node's port, as Neutron has it."""

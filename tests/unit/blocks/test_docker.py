@@ -248,6 +248,24 @@ async def test_a_dead_nodes_blocks_are_deleted_by_another(site: Site, launch: La
     await dead.start()
 
 
+async def test_a_dead_nodes_block_that_can_not_be_deleted_keeps_no_other_from_it(site: Site, launch: Launch) -> None:
+    one, stuck, dead = await launch(1), await launch(2), await launch(3)
+    for node in (one, stuck, dead):
+        await node.network_create(WEB)
+    await settle(one, stuck, dead)
+    held = {hop: block for block, hop in (await blocks(site)).items()}
+    (subnet_id,) = (
+        one["id"] for one in site.cloud.store.resources["subnets"].values() if one["cidr"] == held[stuck.address]
+    )
+    site.cloud.fail(Fault(method="DELETE", path=f"/subnets/{subnet_id}", status=409, times=1000))
+    async with NeutronService(site.cloud.credentials("admin")) as nova:
+        await nova.delete_port(stuck.port.id)
+        await nova.delete_port(dead.port.id)
+    for _ in range(12):
+        await one.behind(100.0)
+    assert set(await blocks(site)) == {held[one.address], held[stuck.address]}
+
+
 async def test_leaving_while_neutron_is_away_is_finished_behind(site: Site, launch: Launch) -> None:
     node = await launch(1)
     network = await node.network_create(WEB)

@@ -14,6 +14,7 @@ from fairlead.model.tags import OWNED
 from fairlead_lab.fakes import FakeCloud, Fault
 from tests.unit.blocks.conftest import Launch, Site
 from tests.unit.blocks.nodes import RANGE, CommandError, Instance
+from tests.unit.docker.dockerd import DriverError
 
 
 async def let_groups_go(node: Instance) -> None:
@@ -210,7 +211,7 @@ async def test_a_foreign_route_is_told_of_and_left(launch: Launch) -> None:
     await two.join(one)
     await settle(one, two)
     status = await one.command("status")
-    assert "Fairlead did not make" in status["trouble"]["routes"]
+    assert "Fairlead did not make" in status["trouble"][f"route to {two.subnet}"]
     assert one.routes() == {}
 
 
@@ -387,3 +388,82 @@ async def test_many_nodes_that_join_at_once_cost_neutron_a_few_requests_each_and
         assert node.routes() == {peer.subnet: peer.address for peer in nodes if peer is not node}
     (group,) = await site.owner.find_owned_security_groups(tags=(OWNED,))
     assert all([group.id in (await node.seen()).security_group_ids for node in nodes])
+
+
+async def test_trouble_of_what_is_gone_is_forgotten(site: Site, launch: Launch) -> None:
+    one = await launch(1)
+    await one.join()
+    network = await one.network_create("10.60.0.0/16")
+    await settle(one)
+    away = Fault(status=503, times=1000)
+    site.cloud.fail(away)
+    await one.behind(40)
+    assert (await one.command("status"))["trouble"]
+    away.times = 0
+    await one.network_rm(network)
+    await one.command("leave")
+    await settle(one, seconds=30)
+    assert (await one.command("status"))["trouble"] == {}
+
+
+async def test_trouble_of_a_route_that_is_wanted_no_more_is_forgotten(launch: Launch) -> None:
+    one, two = await launch(1), await launch(2)
+    one.kernel.foreign.add(ip_network(two.subnet))
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    assert (await one.command("status"))["trouble"]
+    await one.hear("subnet-remove", two)
+    await settle(one, seconds=LAST_RITES)
+    assert (await one.command("status"))["trouble"] == {}
+
+
+@pytest.mark.parametrize("range_", ["10.100.0.0/20", RANGE, "10.0.0.0/8"])
+async def test_ranges_of_flannel_and_docker_that_overlap_are_refused_to_whichever_comes_second(
+    site: Site, launch: Launch, range_: str
+) -> None:
+    one, two = await launch(1), await launch(2)
+    await one.join()
+    with pytest.raises(DriverError, match=f"{range_} overlaps {RANGE}.*choose another --subnet"):
+        await one.network_create(range_)
+    await settle(one, seconds=30)
+    assert await one.pairs() == {one.subnet}
+    network = await two.network_create(range_)
+    before = await two.pairs()
+    with pytest.raises(CommandError, match=f"{RANGE} overlaps {range_}.*give flannel another Network"):
+        await two.join()
+    await settle(two, seconds=30)
+    assert await two.pairs() == before
+    await two.network_rm(network)
+    await two.join()
+    await settle(two, seconds=30)
+    assert await two.pairs() == {two.subnet}
+
+
+async def test_ranges_that_are_asked_for_at_once_are_given_to_one_of_them(launch: Launch) -> None:
+    one = await launch(1)
+    ended = await asyncio.gather(one.network_create("10.100.0.0/20"), one.join(), return_exceptions=True)
+    assert [isinstance(each, DriverError | CommandError) for each in ended].count(True) == 1
+
+
+async def test_a_nodes_own_former_lease_is_called_so_and_is_no_peers(launch: Launch) -> None:
+    one, two = await launch(1), await launch(2)
+    await one.join()
+    await two.join(one)
+    await settle(one, two)
+    # Its address changed, so flanneld took another subnet, and goes on announcing the old one until that ends.
+    former = (one.subnet, one.address)
+    one.subnet, one.address = "10.100.77.0/24", "10.30.0.99"
+    await one.join(two)
+    for _ in range(2):
+        await one.command("subnet-add", SUBNET=former[0], PUBLIC_IP=former[1], DATA=one.data)
+        await settle(one, two, seconds=30)
+    states = {lease["subnets"][0]: lease["state"] for lease in (await one.command("status"))["leases"]}
+    assert states == {one.subnet: "own", former[0]: "former", two.subnet: "peer"}
+    assert one.routes() == {two.subnet: two.address}
+    assert await one.pairs() == {one.subnet}
+    await one.command("subnet-remove", SUBNET=former[0], PUBLIC_IP=former[1], DATA=one.data)
+    await settle(one, seconds=LAST_RITES)
+    states = {lease["subnets"][0]: lease["state"] for lease in (await one.command("status"))["leases"]}
+    assert states == {one.subnet: "own", two.subnet: "peer"}
+    assert await one.pairs() == {one.subnet}

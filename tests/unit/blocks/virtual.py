@@ -9,6 +9,7 @@ from itertools import count
 from random import Random
 from typing import Any, TypeVar, cast
 
+from fairlead.core.background.loops import Steps, keep
 from fairlead.core.blocks.leases import Leases
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.reconciler import Reconciler
@@ -71,6 +72,9 @@ class Neutron:
                 and (not security_group or security_group in port.security_group_ids)
             ],
         )
+
+    async def get_port(self, port_id: str) -> Port | None:
+        return await self._work("GET port", lambda: self.ports.get(port_id))
 
     async def update_port(self, port_id: str, change: PortChange, *, revision: int | None = None) -> Port:
         def update() -> Port:
@@ -154,12 +158,7 @@ class Node:
         node = RoutedNode(cast(Any, neutron), self.kernel, self.store, LoopClock())
         self.reconciler = Reconciler(node, random=random.random)
         self.leases = Leases(node, self.reconciler.wake)
-        self._work = asyncio.create_task(self._reconcile())
-
-    async def _reconcile(self) -> None:
-        while True:
-            if not await self.reconciler.step():
-                await self.reconciler.wake_up.wait()
+        self._work = [asyncio.create_task(_keep(steps)) for steps in self.reconciler.behind.values()]
 
     async def join(self) -> None:
         """Come up as flanneld does."""
@@ -172,4 +171,11 @@ class Node:
         self.leases.add_peer(peer.part, peer.address, peer.port_id)
 
     def stop(self) -> None:
-        self._work.cancel()
+        for one in self._work:
+            one.cancel()
+
+
+async def _keep(steps: Steps) -> None:
+    ready = asyncio.Event()
+    ready.set()
+    await keep(steps, ready, lambda: None)

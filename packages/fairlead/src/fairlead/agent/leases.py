@@ -32,5 +32,5 @@ def tasks_of_leases(ground: Ground, kept: LeaseKeeping) -> tuple[Task, ...]:
 
     return (
         prepared("leases", begin, "not ready", ready, ground.clock),
-        keeping("reconciler", kept.reconciler, ready),
+        *(keeping(name, steps, ready) for name, steps in kept.reconciler.behind.items()),
     )

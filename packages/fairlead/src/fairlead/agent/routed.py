@@ -55,7 +55,6 @@ async def routed_parts(ground: Ground) -> AsyncIterator[Parts]:
         tasks=(
             Task("hints", partial(hints.listen, core.keeper.look, ground.clock)),
             prepared("memory", begin, "not ready", ready, ground.clock),
-            keeping("reconciler", reconciler, ready),
-            keeping("networks", core.keeper, ready),
+            *(keeping(name, steps, ready) for name, steps in core.behind.items()),
         ),
     )

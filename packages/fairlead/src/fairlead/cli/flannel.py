@@ -74,7 +74,7 @@ def status(config: Path | None, as_json: bool) -> None:
     else:
         for lease in found["leases"]:
             subnets, node = ", ".join(lease["subnets"]), ", ".join(lease["node"])
-            click.echo(f"{lease['state']:<5}  {subnets:<40}  at {node:<40}  port {lease['port'] or '-'}")
+            click.echo(f"{lease['state']:<6}  {subnets:<40}  at {node:<40}  port {lease['port'] or '-'}")
         for what, error in found["trouble"].items():
             click.echo(f"TROUBLE  {what}: {error}")
         if not found["leases"]:

@@ -1,6 +1,6 @@
 """The use cases of one node, put together: one core for each way in which containers get their addresses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import random as by_chance
@@ -12,6 +12,8 @@ from fairlead.core.attachments.by_port import PortAddressing
 from fairlead.core.attachments.service import AttachmentService
 from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
+from fairlead.core.background.evidence import Evidence
+from fairlead.core.background.loops import Steps
 from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.background.wake_up import WakeUp
@@ -20,6 +22,7 @@ from fairlead.core.blocks.keeper import NetworkKeeper
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.reconciler import Reconciler
+from fairlead.core.blocks.upkeep import Upkeep
 from fairlead.core.networks.memberships import Memberships
 from fairlead.core.reconcile.from_blocks import BlockRecollection
 from fairlead.core.reconcile.from_ports import PortRecollection
@@ -89,8 +92,8 @@ class PortCore:
 class BlockCore:
     """Addresses of this node's blocks (mode routed).
 
-    What doors call: networks, attachments. What runs beside: the reconciler, which is the leases' too, and keeper.
-    addressing tells which attachments there are.
+    What doors call: networks, attachments. behind: what runs beside, each by itself, by its name. addressing tells
+    which attachments there are.
     """
 
     node: RoutedNode
@@ -98,9 +101,9 @@ class BlockCore:
     attachments: AttachmentService
     addressing: BlockAddressing
     blocks: BlockMembership
-    reconciler: Reconciler
     keeper: NetworkKeeper
     rebuild: Rebuild
+    behind: Mapping[str, Steps]
 
     @classmethod
     def over(
@@ -122,15 +125,22 @@ class BlockCore:
         """
         blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
         networks = Memberships(node.store, node.clock, blocks.locks, blocks)
-        addresses = BlockAddresses(blocks)
+        addresses = BlockAddresses(blocks, dataplane)
         addressing = BlockAddressing(addresses, node.store, node.clock, dataplane)
+        keeper = NetworkKeeper(networks, blocks, addresses, random=random, failed=failed)
+        upkeep = Upkeep(blocks, addresses, random=random, failed=failed)
         return cls(
             node=node,
             networks=networks,
             attachments=AttachmentService(networks, addressing, dataplane, sandboxes),
             addressing=addressing,
             blocks=blocks,
-            reconciler=reconciler,
-            keeper=NetworkKeeper(networks, blocks, addresses, random=random, failed=failed),
-            rebuild=Rebuild(node.store, BlockRecollection(blocks, dataplane).recollect),
+            keeper=keeper,
+            rebuild=Rebuild(node.store, BlockRecollection(blocks, dataplane, Evidence(node.clock)).recollect),
+            behind={
+                **reconciler.behind,
+                "networks": keeper,
+                "addresses": upkeep.addresses,
+                "packet filter": upkeep.guard,
+            },
         )

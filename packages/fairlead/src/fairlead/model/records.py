@@ -194,7 +194,8 @@ class ReservedAddress:
     """An address out of this node's blocks that a door was given.
 
     id: the address. owner and interface: the attachment's that has it, empty while there is none; mac: that one's,
-    empty before. since: epoch seconds of the last change.
+    empty before. since: epoch seconds of the last change. leaving: the attachment ends, and has it until its devices
+    are gone.
     """
 
     id: str
@@ -203,6 +204,7 @@ class ReservedAddress:
     owner: str = ""
     mac: str = ""
     interface: str = ""
+    leaving: bool = False
 
     @property
     def address(self) -> IPAddress:

@@ -193,21 +193,24 @@ def block_description(joined: JoinedNetwork, subnet: JoinedSubnet) -> str:
 
 
 def described_block(description: str) -> DescribedBlock | None:
-    """Read a block's description; None where it is not ours."""
+    """Read a block's description; None where it is not ours, or somebody has changed it."""
     words = description.split(", ")
 
     def after(word: str) -> str:
         return next((one.removeprefix(word) for one in words if one.startswith(word)), "")
 
-    if not after(_SERVES) or not after(_RANGE):
+    if not after(_SERVES):
         return None
-    return DescribedBlock(
-        joined_id=after(_SERVES),
-        internal=_INTERNAL in words,
-        cidr=ip_network(after(_RANGE)),
-        gateway=ip_address(after(_GATEWAY)) if after(_GATEWAY) else None,
-        part=ip_network(after(_PART)) if after(_PART) else None,
-    )
+    try:
+        return DescribedBlock(
+            joined_id=after(_SERVES),
+            internal=_INTERNAL in words,
+            cidr=ip_network(after(_RANGE)),
+            gateway=ip_address(after(_GATEWAY)) if after(_GATEWAY) else None,
+            part=ip_network(after(_PART)) if after(_PART) else None,
+        )
+    except ValueError:
+        return None
 
 
 def _fit(prefix: str, text: str, ending: str = "") -> str:

@@ -46,6 +46,10 @@ class NetworkService(Protocol):
         """List the networks that match all that is given; own: of this project only, not shared ones."""
         ...
 
+    async def get_network(self, network_id: str) -> Network | None:
+        """Return one network by itself; None where there is none."""
+        ...
+
     async def create_network(self, new: NewNetwork) -> Network:
         """Make a network; Neutron tags it in a second request, so for a moment it is there without its tags.
 
@@ -92,6 +96,10 @@ class NetworkService(Protocol):
         tags: Collection[str] = (),
     ) -> list[Port]:
         """List the ports that match all that is given; security_group: the id of one that they have."""
+        ...
+
+    async def get_port(self, port_id: str) -> Port | None:
+        """Return one port by itself; None where there is none."""
         ...
 
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:

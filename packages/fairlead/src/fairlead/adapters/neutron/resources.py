@@ -49,6 +49,14 @@ class Resources:
             except ValueError as exc:
                 raise errors.unreadable(f"GET {path}") from exc
 
+    async def get(self, collection: str, resource_id: str, key: str, kind: type[Wire]) -> Wire | None:
+        """Read one by itself; None where there is none."""
+        try:
+            body = await self._client.call("GET", f"/{collection}/{segment(resource_id)}")
+        except NotFound:
+            return None
+        return read_one(body, key, kind)
+
     async def create(self, path: str, body: bytes, *, extra_time: float = 0.0) -> bytes:
         """Make something and give the answer's body. Raises QuotaExceeded, which names the limit."""
         try:

@@ -141,6 +141,11 @@ class NeutronService:
         found = await self._resources.find("networks", wire.NetworkWire, filters)
         return [item.model() for item in found if item.shared or item.project_id == project_id]
 
+    async def get_network(self, network_id: str) -> Network | None:
+        """Return one network by itself; None where there is none."""
+        found = await self._resources.get("networks", network_id, "network", wire.NetworkWire)
+        return found.model() if found else None
+
     async def create_network(self, new: NewNetwork) -> Network:
         """Make a network and tag it: nothing is left where the tagging fails."""
         body = await self._resources.create("/networks", wire.new_network_body(new))
@@ -217,6 +222,11 @@ class NeutronService:
             project_id=project_id,
         )
         return [item.model() for item in await self._resources.find("ports", wire.PortWire, filters)]
+
+    async def get_port(self, port_id: str) -> Port | None:
+        """Return one port by itself; None where there is none."""
+        found = await self._resources.get("ports", port_id, "port", wire.PortWire)
+        return found.model() if found else None
 
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
         """Make several ports in one request, all or none, and give them in the order they were asked for.

@@ -42,7 +42,7 @@ class BlockAddressing:
         reserved = [self._reserved(joined, key, address) for address in addresses]
         mac = mac.lower() or mac_of(addresses[0])
         for one in reserved:
-            given = replace(one, owner=key.owner, interface=key.interface, mac=mac)
+            given = replace(one, owner=key.owner, interface=key.interface, mac=mac, leaving=False)
             if given != one:
                 self.store.put(replace(given, since=self.clock.now()))
         return Assigned("", mac, addresses)
@@ -73,9 +73,7 @@ class BlockAddressing:
 
     async def unplug(self, key: AttachmentKey, *, at_once: bool) -> None:  # noqa: ARG002
         """Remove the attachment's devices, always at once."""
-        await self.dataplane.remove(key.owner)
-        for one in self._of(key):
-            self.store.put(replace(one, owner="", interface="", mac="", since=self.clock.now()))
+        await self.addresses.vacate(key.owner, key.interface)
 
     def keys(self, joined_id: str) -> list[AttachmentKey]:
         """List a network's attachments."""

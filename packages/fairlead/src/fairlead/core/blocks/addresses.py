@@ -3,15 +3,18 @@
 They are given out in turn, so that one that was taken back rests as long as its block allows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import structlog
 
+from fairlead.core.background.grace import UNCLAIMED
 from fairlead.core.blocks.blocks import block_length
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.model.errors import AddressInUse, InvalidInput, NoFreeAddress
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, ReservedAddress
+from fairlead.ports.dataplane import Dataplane
 
 log = structlog.get_logger(__name__)
 
@@ -19,9 +22,10 @@ log = structlog.get_logger(__name__)
 class BlockAddresses:
     """Give addresses out and take them back."""
 
-    def __init__(self, networks: BlockMembership) -> None:
+    def __init__(self, networks: BlockMembership, dataplane: Dataplane) -> None:
         self._networks = networks
-        self._store = networks.node.store
+        self._dataplane = dataplane
+        self._store, self._clock = networks.node.store, networks.node.clock
         self._last: dict[tuple[str, int], int] = {}  # the place of the last one, by network and IP version
 
     async def reserve(self, joined_id: str, version: int, address: IPAddress | None) -> IPAddress:
@@ -37,7 +41,7 @@ class BlockAddresses:
             if subnet is None:
                 raise NoFreeAddress(f"network {joined_id[:12]} has no IPv{version} range")
             given = await (self._choose(joined, subnet, address) if address else self._pick(joined, subnet))
-            self._store.put(ReservedAddress(str(given), joined.id, self._networks.node.clock.now()))
+            self._store.put(ReservedAddress(str(given), joined.id, self._clock.now()))
         self._networks.wake_up.wake()
         return given
 
@@ -47,7 +51,8 @@ class BlockAddresses:
         if reserved is None or reserved.joined_id != joined_id:
             return
         if reserved.owner:
-            log.warning("kept an address: an attachment has it", address=reserved.id, owner=reserved.owner)
+            if not reserved.leaving:
+                log.warning("kept an address: an attachment has it", address=reserved.id, owner=reserved.owner)
             return
         self._store.delete(ReservedAddress, reserved.id)
         self._networks.wake_up.wake()
@@ -55,6 +60,32 @@ class BlockAddresses:
         if lease and (place := _place(_parts(lease, address.version), address)) is not None:
             # An agent that has only just started begins behind it.
             self._last.setdefault((joined_id, address.version), place)
+
+    async def vacate(self, owner: str, interface: str) -> None:
+        """Remove the devices of an attachment, upon which its addresses wait to be released.
+
+        Where the kernel refuses that, they are the attachment's until it no longer does. Raises DataplaneError.
+        """
+        for one in self._of(owner, interface):
+            self._store.put(replace(one, leaving=True))
+        await self._dataplane.remove(owner)
+        for one in self._of(owner, interface):
+            freed = replace(one, owner="", interface="", mac="", leaving=False, since=self._clock.now())
+            self._store.put(freed)
+
+    def leaving(self) -> set[tuple[str, str]]:
+        """Return the attachments, by owner and interface, that were to be vacated and are not."""
+        return {(one.owner, one.interface) for one in self._store.all(ReservedAddress) if one.leaving}
+
+    def take_back(self) -> None:
+        """Take back the addresses that no attachment took, and that nobody released."""
+        for reserved in self._store.all(ReservedAddress):
+            if not reserved.owner and self._clock.now() - reserved.since > UNCLAIMED:
+                self._store.delete(ReservedAddress, reserved.id)
+
+    def keep(self, joined_ids: Collection[str]) -> None:
+        """Forget what was known of all networks but these."""
+        self._last = {key: place for key, place in self._last.items() if key[0] in joined_ids}
 
     def free(self, joined_id: str, subnet: JoinedSubnet, lease: Lease) -> int:
         """Count the free addresses of a range in the blocks that this node holds."""
@@ -66,6 +97,9 @@ class BlockAddresses:
     def is_free(self, block: IPNetwork, joined_id: str) -> bool:
         """Say whether no address of a block is given out."""
         return not any(one.address in block for one in self._networks.reserved(joined_id))
+
+    def _of(self, owner: str, interface: str) -> list[ReservedAddress]:
+        return [one for one in self._store.all(ReservedAddress) if (one.owner, one.interface) == (owner, interface)]
 
     async def _pick(self, joined: JoinedNetwork, subnet: JoinedSubnet) -> IPAddress:
         found = self._next(joined, subnet, self._networks.lease(joined.id))

@@ -4,7 +4,8 @@ Neutron lets no two subnets of a network overlap, so that making one is to hold 
 its host route the address by which the node is reached: a network's subnets are the routing table of its nodes.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -17,6 +18,7 @@ _SPLIT = {4: 4, 6: 16}
 """By so many bits a block is longer than its range, within the lengths below: a /24 has sixteen, as a /20 has."""
 
 _LENGTHS = {4: (26, 30), 6: (112, 124)}
+_PORT_ID = re.compile(r" ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
 _ATTEMPTS = 8
 _LOOKS = 4096
 """Blocks of a range that are looked at for a free one."""
@@ -43,7 +45,11 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block that a node holds. nexthop: the node's address. description: whom it serves there (`names`)."""
+    """A block that a node holds.
+
+    nexthop: the node's address. port_id: the node's port; empty where somebody has named the block anew. description:
+    whom it serves there (`tags.described_block`).
+    """
 
     subnet_id: str
     cidr: IPNetwork
@@ -51,12 +57,16 @@ class Block:
     port_id: str
     description: str = ""
 
+    def is_held_by(self, port_id: str, addresses: Collection[IPAddress]) -> bool:
+        """Say whether the node with this port and these addresses holds it."""
+        return self.port_id == port_id if self.port_id else self.nexthop in addresses
+
 
 def block_of(subnet: Subnet) -> Block | None:
     """Read a subnet; None where it is no block."""
-    port_id = subnet.name.rpartition(" ")[2]
+    port_id = found[0] if (found := _PORT_ID.findall(subnet.name)) else ""
     nexthop = next((route.nexthop for route in subnet.host_routes if route.destination == subnet.cidr), None)
-    if nexthop is None or OWNED not in subnet.tags:
+    if nexthop is None or nexthop.version != subnet.cidr.version or OWNED not in subnet.tags:
         return None
     return Block(subnet.id, subnet.cidr, nexthop, port_id, subnet.description)
 

@@ -6,17 +6,21 @@ A look at a network is one request. Nodes at rest look every fifteen seconds or 
 others, which then look at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
-from fairlead.core.background.grace import GRACE, UNCLAIMED
+from fairlead.core.background.evidence import APART, Evidence
+from fairlead.core.background.grace import GRACE
 from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.networks.memberships import Memberships
-from fairlead.model.records import JoinedNetwork, JoinedSubnet, ReservedAddress, Step
+from fairlead.model.network import IPNetwork
+from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, Step
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +33,24 @@ LOOK_REST = 1.0
 COLLECT_EVERY = 60.0
 """Seconds between two looks at whether a peer's port is still there, one peer at a time, up to half as many more."""
 
-GUARD_EVERY = 15.0
-"""Seconds between two looks at the packet filter."""
-
 IDLE = 300.0
 """Seconds for which a block must have been of no use before it is given back."""
 
 _LOW = 4
 """A network whose free addresses are fewer than a block's divided by this takes one more block."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is known of a network from one look to the next.
+
+    learn_at: epoch seconds of the next look. idle_since: those since which a block has been of no use, by its range's
+    text; full: the ranges for which one more block was asked.
+    """
+
+    learn_at: float = 0.0
+    idle_since: dict[str, float] = field(default_factory=dict)
+    full: set[str] = field(default_factory=set)
 
 
 class NetworkKeeper:
@@ -56,89 +70,106 @@ class NetworkKeeper:
         self._addresses = addresses
         self._random = random
         self._node = networks.node
-        self._learn_at: dict[str, float] = {}
-        self._collect_at = self._guard_at = self._looked_at = 0.0
-        self._idle_since: dict[str, float] = {}
-        self._full: set[str] = set()
+        self._watches: dict[str, _Watch] = {}
+        self._collect_at = self._looked_at = 0.0
         self.wake_up = networks.wake_up
         self.backoff = Backoff(random)
         self._attempts = Attempts(self._node.clock, self.backoff, failed=failed)
+        self._dead = Evidence(self._node.clock)
 
     def look(self) -> None:
         """Look at all networks at once, if not in the last second: a peer says that one has changed."""
         soon = max(self._node.clock.now(), self._looked_at + LOOK_REST)
-        self._learn_at = {network: min(at, soon) for network, at in self._learn_at.items()}
+        for watch in self._watches.values():
+            watch.learn_at = min(watch.learn_at, soon)
         self.wake_up.wake()
 
     async def step(self) -> bool:
         """Do what is due; says that nothing more is."""
         self.wake_up.clear()
         now = self._node.clock.now()
-        self._take_back(now)
-        if now >= self._guard_at:
-            self._guard_at = now + GUARD_EVERY
-            await self._attempts.run("guard the networks", self._networks.guard())
+        records = self._node.store.all(JoinedNetwork)
+        self._forget_all_but({record.id for record in records})
         if now < self.backoff.not_before:
             return False
-        records = self._node.store.all(JoinedNetwork)
         for record in records:
             if record.step is Step.LEAVING or (record.step is Step.WANTED and now - record.since > GRACE):
                 await self._attempts.run(
-                    f"leave network {record.id[:12]}", self._memberships.withdraw(record.id), cloud=True
+                    f"leave network {record.id}", self._memberships.withdraw(record.id), cloud=True
                 )
         held = [record for record in records if record.step is Step.HELD]
         for joined in held:
-            if now >= self._learn_at.get(joined.id, 0.0):
-                self._learn_at[joined.id] = now + self._spread(LEARN_EVERY)
-                self._looked_at = now
-                await self._attempts.run(f"look at network {joined.id[:12]}", self._learn(joined), cloud=True)
-            await self._attempts.run("keep blocks", self._keep_blocks(joined, now))
+            await self._keep(joined, self._watches.setdefault(joined.id, _Watch()), now)
         if held and now >= self._collect_at:
             self._collect_at = now + self._spread(COLLECT_EVERY)
-            await self._attempts.run("look for a dead node", self._collect_one(held), cloud=True)
+            await self._look_after_peers(held)
         return False
 
-    def _take_back(self, now: float) -> None:
-        for reserved in self._node.store.all(ReservedAddress):
-            if not reserved.owner and now - reserved.since > UNCLAIMED:
-                self._node.store.delete(ReservedAddress, reserved.id)
+    async def _keep(self, joined: JoinedNetwork, watch: _Watch, now: float) -> None:
+        if now >= watch.learn_at:
+            watch.learn_at = now + self._spread(LEARN_EVERY)
+            self._looked_at = now
+            await self._attempts.run(
+                f"look at network {joined.id}", self._alone(joined, partial(self._networks.learn, joined)), cloud=True
+            )
+            if self._networks.is_missed(joined.id):
+                watch.learn_at = min(watch.learn_at, now + APART)
+        for subnet in joined.subnets:
+            if change := self._change(joined, subnet, watch, now):
+                what = f"keep the blocks of {subnet.cidr} in network {joined.id}"
+                await self._attempts.run(what, self._alone(joined, change), cloud=True)
 
-    async def _learn(self, joined: JoinedNetwork) -> None:
+    def _forget_all_but(self, joined_ids: set[str]) -> None:
+        self._watches = {joined_id: watch for joined_id, watch in self._watches.items() if joined_id in joined_ids}
+        self._addresses.keep(joined_ids)
+
+    async def _alone(self, joined: JoinedNetwork, work: Callable[[], Awaitable[object]]) -> None:
+        """Do something while nobody else changes the network, unless somebody has."""
         async with self._networks.locks.hold(joined.id):
             if self._networks.find(joined.id) == joined:
-                await self._networks.learn(joined)
+                await work()
 
-    async def _keep_blocks(self, joined: JoinedNetwork, now: float) -> None:
-        """Take a block more before the last address is given out; give one back that has long been of no use."""
-        async with self._networks.locks.hold(joined.id):
-            if self._networks.find(joined.id) != joined:
-                return
-            for subnet in joined.subnets:
-                await self._keep_family(joined, subnet, now)
-
-    async def _keep_family(self, joined: JoinedNetwork, subnet: JoinedSubnet, now: float) -> None:
-        lease, key = self._networks.lease(joined.id), f"{joined.id} {subnet.cidr}"
-        parts = [part for part in lease.parts if part.version == subnet.cidr.version]
+    def _change(
+        self, joined: JoinedNetwork, subnet: JoinedSubnet, watch: _Watch, now: float
+    ) -> Callable[[], Awaitable[object]] | None:
+        """Say what takes a block more before the last address is given out, or gives one back that is of no use."""
+        lease, key = self._node.store.get(Lease, joined.id), str(subnet.cidr)
+        parts = [part for part in lease.parts if part.version == subnet.cidr.version] if lease else []
+        if lease is None or not parts:
+            return None
         size, free = max(part.num_addresses for part in parts), self._addresses.free(joined.id, subnet, lease)
-        if free < size / _LOW and key not in self._full:
-            self._full.add(key)  # asked for once until something was taken back: a start asks again anyhow
-            await self._networks.grow(joined, subnet.cidr.version)
         if free >= size / _LOW:
-            self._full.discard(key)
+            watch.full.discard(key)
+        elif key not in watch.full:
+            watch.full.add(key)  # asked for once until something was taken back: a start asks again anyhow
+            return partial(self._networks.grow, joined, subnet.cidr.version)
         empty = next((part for part in parts if self._addresses.is_free(part, joined.id)), None)
         if empty is None or free - empty.num_addresses < size / 2:
-            self._idle_since.pop(key, None)
-        elif now - self._idle_since.setdefault(key, now) > IDLE:
-            del self._idle_since[key]
-            blocks = await self._networks.blocks(joined.network_id)
-            await self._networks.shrink(joined, [block for block in blocks if block.cidr == empty])
+            watch.idle_since.pop(key, None)
+        elif now - watch.idle_since.setdefault(key, now) > IDLE:
+            return partial(self._give_back, joined, subnet, empty, watch)
+        return None
 
-    async def _collect_one(self, held: list[JoinedNetwork]) -> None:
+    async def _give_back(self, joined: JoinedNetwork, subnet: JoinedSubnet, part: IPNetwork, watch: _Watch) -> None:
+        if self._addresses.is_free(part, joined.id):
+            blocks = await self._networks.blocks(joined.network_id)
+            await self._networks.shrink(joined, [block for block in blocks if block.cidr == part])
+        watch.idle_since.pop(str(subnet.cidr), None)
+
+    async def _look_after_peers(self, held: list[JoinedNetwork]) -> None:
+        """Look whether one of them is still there; one that is missing is looked at again before it counts as dead."""
         peers = [lease for joined in held for lease in self._networks.peers(joined.id) if lease.port_id]
-        if not peers:
-            return
-        peer = peers[int(self._random() * len(peers))]
-        if not await self._node.network_service.find_ports(port_id=peer.port_id):
+        self._dead.keep({peer.port_id for peer in peers})
+        suspects = [peer for peer in peers if peer.port_id in self._dead]
+        others = [peer for peer in peers if peer.port_id not in self._dead]
+        chosen = [others[int(self._random() * len(others))]] if others else []
+        for peer in (*suspects, *chosen):
+            await self._attempts.run(f"look after the node with {peer.id}", self._look_after(peer), cloud=True)
+
+    async def _look_after(self, peer: Lease) -> None:
+        if await self._node.find_port(peer.port_id):
+            self._dead.forget(peer.port_id)
+        elif self._dead.missed(peer.port_id):
             log.info("a node is no more", port=peer.port_id, block=peer.id)
             async with self._networks.locks.hold(peer.joined_id):
                 await self._networks.collect(peer)

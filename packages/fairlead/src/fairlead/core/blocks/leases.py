@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from fairlead.core.blocks.node import RoutedNode
+from fairlead.core.blocks.overlap import refuse_overlap
 from fairlead.core.blocks.port_security import is_within
 from fairlead.model.errors import CloudUnavailable, InvalidInput
 from fairlead.model.network import IPAddress, IPNetwork
@@ -41,7 +42,10 @@ class Leases:
     def hold(
         self, parts: tuple[IPNetwork, ...], addresses: tuple[IPAddress, ...], ranges: tuple[IPNetwork, ...]
     ) -> Lease:
-        """Take down that this node holds a lease. Raises InvalidInput where a part is outside of all ranges."""
+        """Take down that this node holds a lease.
+
+        Raises InvalidInput where a part is outside of all ranges, OverlappingSubnet where blocks are of one.
+        """
         for part in parts:
             if not is_within(part, ranges):
                 raise InvalidInput(
@@ -50,6 +54,7 @@ class Leases:
                     code="lease-outside",
                     details={"part": part, "ranges": ", ".join(map(str, ranges))},
                 )
+        refuse_overlap(ranges, self.node.divided_ranges())
         lease = Lease(
             id=str(parts[0]), parts=parts, addresses=addresses, since=self.node.clock.now(), own=True, ranges=ranges
         )
@@ -69,7 +74,10 @@ class Leases:
         """Take down another node's lease, in the place of an earlier one of the same subnet."""
         lease = Lease(id=str(part), parts=(part,), addresses=(address,), since=self.node.clock.now(), port_id=port_id)
         known = self.node.store.get(Lease, lease.id)
-        if known and not known.ended and (known.address(address.version), known.port_id) == (address, port_id):
+        is_same = known and (known.address(address.version), known.port_id) == (address, port_id)
+        if known and is_same and known.own and known.ended:
+            return known  # this node's from before it got another, and about to be removed
+        if known and is_same and not known.ended:
             lease = replace(known, doubted=0.0)  # all leases are announced anew at each start
             if lease != known:
                 self.node.store.put(lease)

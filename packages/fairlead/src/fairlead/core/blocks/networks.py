@@ -5,6 +5,7 @@ first node makes it, as in mode `ovs`, and the last one to give its blocks back 
 address pair on the node's port, a rule in its group, routes) is a lease, which the reconciler keeps.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,9 +13,11 @@ from dataclasses import replace
 import structlog
 
 from fairlead.concurrency import KeyedLocks
+from fairlead.core.background.evidence import Evidence
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.blocks import Block, Holder, block_of, take_block
 from fairlead.core.blocks.node import RoutedNode
+from fairlead.core.blocks.overlap import refuse_overlap
 from fairlead.core.blocks.port_security import is_within, open_port
 from fairlead.core.blocks.reconciler import Reconciler
 from fairlead.core.networks.deletion import delete_unless_used
@@ -23,8 +26,8 @@ from fairlead.core.networks.held import require_held, still_attached
 from fairlead.core.networks.memberships import Found
 from fairlead.core.networks.ranges import first_address
 from fairlead.core.networks.spec import NetworkSpec
-from fairlead.model.errors import Conflict, FairleadError, NotFound, UnsupportedRequest
-from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork
+from fairlead.model.errors import Conflict, DataplaneError, FairleadError, NotFound, UnsupportedRequest
+from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork, Subnet
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, NetworkReference, ReservedAddress, Step
 from fairlead.model.tags import OWNED, block_description, is_owned, network_description, network_name, routed_tag
 from fairlead.ports.dataplane import Dataplane
@@ -60,6 +63,8 @@ class BlockMembership:
         self._guard = guard
         self._name = name
         self._tell = tell
+        self._guarding = asyncio.Lock()
+        self._missing = Evidence(node.clock)
         self.locks = KeyedLocks()
 
     async def look_up(self, reference: NetworkReference, cidr: IPNetwork | None) -> Found | None:  # noqa: ARG002
@@ -71,7 +76,7 @@ class BlockMembership:
         return False
 
     def refuse(self, spec: NetworkSpec) -> None:
-        """Refuse security groups and networks that are there already."""
+        """Refuse security groups, networks that are there already, and ranges that overlap an announced lease's."""
         if spec.groups:
             raise UnsupportedRequest(
                 "in mode `routed` a node's containers share the node's port, and its security groups",
@@ -84,6 +89,7 @@ class BlockMembership:
                 remedy="name no network, or set agent.mode to `trunk` on nodes with a trunk",
                 code="reference-needs-ports",
             )
+        refuse_overlap([one.cidr for one in spec.ranges], self.node.announced_ranges())
 
     async def enter(self, spec: NetworkSpec, record: JoinedNetwork) -> JoinedNetwork:
         """Hold a block of each range; return when the node's port lets them through."""
@@ -92,6 +98,7 @@ class BlockMembership:
             for one in spec.ranges
         )
         record = replace(record, owned=True, subnets=subnets)
+        self.node.store.put(record)  # from here on no lease of these ranges can be announced
         holder, nic = await self._holder(), await self.node.routing.nic()
         network, blocks = await self._hold_blocks(record, holder)
         lease = Lease(
@@ -110,7 +117,7 @@ class BlockMembership:
         held = replace(record.held(network, self.node.clock.now()), mtu=nic.mtu)
         self.node.store.put(held)
         await self.guard()
-        await self.reconciler.reconcile_kernel()
+        await self.reconciler.routes.bring()
         self.reconciler.wake()
         self._tell_peers(held.id)
         return held
@@ -141,12 +148,12 @@ class BlockMembership:
         self.node.store.put(grown)
         try:
             await open_port(self.node, grown)
+            await self.guard()
         except FairleadError:
             self.node.store.put(lease)
             with suppress(FairleadError):  # the keeper finds it
                 await self.node.network_service.delete_subnet(block.subnet_id)
             raise
-        await self.guard()
         self._tell_peers(joined.id)
         log.info("holds one more block", network=joined.name, block=str(block.cidr))
         return grown
@@ -173,19 +180,22 @@ class BlockMembership:
         own = self.lease(joined.id)
         blocks = await self.blocks(joined.network_id)
         self._note_peers(own, blocks)
-        held = {block.cidr for block in blocks if block.port_id == own.port_id}
+        mine = [block for block in blocks if block.is_held_by(own.port_id, own.addresses)]
+        held = {block.cidr for block in mine}
         for part in (part for part in own.parts if part not in held):
             log.warning("a block of this node's was deleted: making it anew", network=joined.name, block=str(part))
             subnet = next(one for one in joined.subnets if is_within(part, (one.cidr,)))
             await self._take(joined, subnet, within=part)
-        extra = [block for block in blocks if block.port_id == own.port_id and block.cidr not in own.parts]
+        extra = [block for block in mine if block.cidr not in own.parts]
         if extra:
             await self.shrink(joined, extra)
 
     def _note_peers(self, own: Lease, blocks: Sequence[Block]) -> None:
-        theirs = {str(block.cidr): block for block in blocks if block.port_id != own.port_id}
+        """Take down the peers' blocks. One that is listed no more has been given back when a later look says so too."""
+        theirs = {str(block.cidr): block for block in blocks if not block.is_held_by(own.port_id, own.addresses)}
         known = {lease.id: lease for lease in self.peers(own.id)}
         for subnet, block in theirs.items():
+            self._missing.forget((own.id, subnet))
             lease = known.pop(subnet, None)
             if lease is None or (lease.addresses, lease.port_id) != ((block.nexthop,), block.port_id):
                 now = self.node.clock.now()
@@ -193,8 +203,17 @@ class BlockMembership:
                 self.node.store.put(peer)
                 self.reconciler.wake()
         for lease in known.values():
-            self.node.store.delete(Lease, lease.id)
-            self.reconciler.wake()
+            if self._missing.missed((own.id, lease.id)):
+                self._forget_peer(lease)
+                self.reconciler.wake()
+
+    def is_missed(self, joined_id: str) -> bool:
+        """Say whether the last look at a network missed a peer's block, which a second one is to confirm soon."""
+        return any((joined_id, peer.id) in self._missing for peer in self.peers(joined_id))
+
+    def _forget_peer(self, lease: Lease) -> None:
+        self._missing.forget((lease.joined_id, lease.id))
+        self.node.store.delete(Lease, lease.id)
 
     async def collect(self, lease: Lease) -> None:
         """Delete the blocks of a node that is no more, and what else of it is in Neutron.
@@ -210,17 +229,31 @@ class BlockMembership:
 
     async def guard(self) -> None:
         """Bring the packet filter to the networks that are held. Raises DataplaneError."""
-        held = [
-            (joined, lease)
-            for joined in self.node.store.all(JoinedNetwork)
-            if joined.step is Step.HELD and (lease := self.node.store.get(Lease, joined.id))
-        ]
-        await self._guard.put([GuardedNetwork(lease.ranges, lease.parts, joined.internal) for joined, lease in held])
+        async with self._guarding:  # what was read first is not put last
+            held = [
+                (joined, lease)
+                for joined in self.node.store.all(JoinedNetwork)
+                if joined.step is Step.HELD and (lease := self.node.store.get(Lease, joined.id))
+            ]
+            await self._guard.put(
+                [GuardedNetwork(lease.ranges, lease.parts, joined.internal) for joined, lease in held]
+            )
 
     async def blocks(self, network_id: str) -> list[Block]:
         """List a network's blocks."""
-        subnets = await self.node.network_service.find_subnets(network_id)
-        return [block for subnet in subnets if (block := block_of(subnet))]
+        return _blocks_of(await self.node.network_service.find_subnets(network_id))
+
+    async def _all_blocks(self, network_id: str) -> list[Block]:
+        """List a network's blocks where nothing may be overlooked: what is not given back now, nobody gives back.
+
+        Raises Conflict where the network itself tells of other subnets than the listing does.
+        """
+        for _ in range(_ATTEMPTS):
+            subnets = await self.node.network_service.find_subnets(network_id)
+            network = await self.node.network_service.get_network(network_id)
+            if {subnet.id for subnet in subnets} == set(network.subnet_ids if network else ()):
+                return _blocks_of(subnets)
+        raise Conflict(f"Neutron tells differently which subnets network {network_id} has", remedy="try again later")
 
     def find(self, joined_id: str) -> JoinedNetwork | None:
         """Return a network's record."""
@@ -265,7 +298,8 @@ class BlockMembership:
             network = await self._settled(record) or await self._make(record, holder)
             record = replace(record, network_id=network.id)
             self.node.store.put(record)
-            mine = [block for block in await self.blocks(network.id) if block.port_id == holder.port_id]
+            blocks = await self.blocks(network.id)
+            mine = [block for block in blocks if block.is_held_by(holder.port_id, holder.addresses)]
             try:
                 for subnet in record.subnets:
                     if not any(is_within(block.cidr, (subnet.cidr,)) for block in mine):
@@ -314,23 +348,32 @@ class BlockMembership:
             store.delete(ReservedAddress, address.id)
         nodes = [address for peer in self.peers(record.id) for address in peer.addresses]
         for peer in self.peers(record.id):
-            store.delete(Lease, peer.id)
+            self._forget_peer(peer)
         if record.step is Step.HELD:
             record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
             store.put(record)
-        await self.guard()
-        await self.reconciler.reconcile_kernel()
+        try:
+            await self.guard()
+        except DataplaneError as error:
+            log.warning("the packet filter has a network that is left", network=record.name, error=str(error))
+        await self.reconciler.routes.bring()
         lease = store.get(Lease, record.id)
         if lease:
             lease = replace(lease, ended=True)
             store.put(lease)
             await self.reconciler.collect(lease)
-        port_id = lease.port_id if lease else (await self.node.port()).id
+        holder = await self._holder()
+        port_id = lease.port_id if lease and lease.port_id else holder.port_id
         made = await service.find_networks(description=network_description(port_id, record.id), own=True)
         for network_id in {record.network_id, *(network.id for network in made)} - {""}:
-            for block in await self.blocks(network_id):
-                if block.port_id == port_id:
+            for block in await self._all_blocks(network_id):
+                if block.is_held_by(port_id, lease.addresses if lease else holder.addresses):
                     await service.delete_subnet(block.subnet_id)
             await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
         store.delete(JoinedNetwork, record.id)
         self._tell(nodes)
+
+
+def _blocks_of(subnets: Sequence[Subnet]) -> list[Block]:
+    """Pick the blocks, each of them once: a listing in pages may show one twice."""
+    return list({subnet.id: block for subnet in subnets if (block := block_of(subnet))}.values())

@@ -138,14 +138,14 @@ async def _change(node: RoutedNode, port: Port, change: PortChange) -> Port:
 
 
 async def _find(node: RoutedNode, lease: Lease) -> Port:
-    found = await node.network_service.find_ports(port_id=lease.port_id) if lease.port_id else []
-    if not found:
+    found = await node.find_port(lease.port_id) if lease.port_id else None
+    if found is None:
         raise NotFound(
             f"port {lease.port_id or 'of a lease'} is gone from Neutron",
             remedy="give this node a port again",
             code="node-port-gone",
         )
-    return found[0]
+    return found
 
 
 async def _group(node: RoutedNode, lease: Lease) -> str:

@@ -17,18 +17,26 @@ _ATTEMPTS = 5
 async def delete_unless_used(service: NetworkService, network_id: str, is_used: Callable[[Network], bool]) -> None:
     """Delete an owned network that nobody uses; its revision guards against one who comes to use it meanwhile.
 
-    Raises Conflict where it changes all the time, and what NetworkService raises.
+    Asked for twice, by a listing and by itself, since what others have on it goes with it. Raises Conflict where it
+    changes all the time, and what NetworkService raises.
     """
     for _ in range(_ATTEMPTS):
-        found = await service.find_networks(network_id=network_id)
-        if not found or is_used(found[0]):
+        listed = next(iter(await service.find_networks(network_id=network_id)), None)
+        network = await service.get_network(network_id)
+        if _state(listed) != _state(network):
+            continue
+        if network is None or is_used(network):
             return
         try:
-            await service.delete_network(network_id, revision=found[0].revision)
+            await service.delete_network(network_id, revision=network.revision)
         except StillInUse as error:
-            log.warning("kept a network: others have ports in it", network=found[0].name, error=str(error))
+            log.warning("kept a network: others have ports in it", network=network.name, error=str(error))
             return
         except Conflict:
             continue
         return
     raise Conflict(f"network {network_id} changes all the time", remedy="see who else changes it")
+
+
+def _state(network: Network | None) -> object:
+    return network and (network.revision, network.tags, frozenset(network.subnet_ids))

@@ -129,7 +129,7 @@ class Memberships:
                 async with asyncio.timeout(PROMPT):
                     if await self.membership.empty(record):
                         await self.membership.retire(record)
-            except (TimeoutError, FairleadError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, what is left to do is written down
                 log.warning("will leave a network later", network=joined_id, error=str(error) or "it takes long")
 
     async def withdraw(self, joined_id: str) -> None:

@@ -94,7 +94,7 @@ def make_app(
         else:
             code, answer = await _answer(rpc, await request.read(), prepare)
         seconds = time.monotonic() - started
-        observe(request.path, code, seconds)
+        observe(request.path if rpc else "/unknown", code, seconds)
         error = answer.get("Err") if isinstance(answer, dict) else None
         say = log.warning if error and rpc else log.info
         say("rpc", path=request.path, status=code, ms=round(seconds * 1000, 1), **({"error": error} if error else {}))

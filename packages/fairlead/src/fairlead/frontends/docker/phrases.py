@@ -35,6 +35,7 @@ PHRASES = {
     "network-shared": Phrase(
         "say that it is meant with -o neutron.net.uuid={network} --ipam-opt neutron.net.uuid={network}"
     ),
+    "range-overlaps": Phrase("choose another --subnet, beside it"),
     "range-too-small": Phrase(_ANOTHER_RANGE),
     "range-used-up": Phrase(_ANOTHER_RANGE),
     "reference-needs-ports": Phrase("leave neutron.net.* out, or set agent.mode to `trunk` on nodes with a trunk"),

@@ -65,9 +65,24 @@ class Flannel:
     async def show(self, _: wire.Empty) -> dict[str, Any]:
         """Tell leases, and what is not as they want it."""
         return {
-            "leases": [_shown(lease) for lease in self.leases.node.store.all(Lease)],
-            "trouble": dict(self.reconciler.trouble),
+            "leases": [self._shown(lease) for lease in self.leases.node.store.all(Lease)],
+            "trouble": self.reconciler.trouble,
         }
+
+    def _shown(self, lease: Lease) -> dict[str, Any]:
+        return {
+            "subnets": [str(part) for part in lease.parts],
+            "node": [str(address) for address in lease.addresses],
+            "port": lease.port_id,
+            "state": self._state(lease),
+        }
+
+    def _state(self, lease: Lease) -> str:
+        if lease.ended:
+            return "ended"
+        if lease.own:
+            return "own"
+        return "former" if self.leases.node.is_former(lease) else "peer"
 
 
 def make_app(flannel: Flannel, *, new_request_id: Callable[[], str]) -> web.Application:
@@ -119,13 +134,3 @@ def _peer(peer: wire.Peer) -> tuple[IPNetwork, IPAddress, str]:
             remedy="give the flannel network an IPv4 range: flanneld tells no other",
         )
     return parts[0], addresses[0], wire.read_data(peer.data).port
-
-
-def _shown(lease: Lease) -> dict[str, Any]:
-    state = "ended" if lease.ended else "own" if lease.own else "peer"
-    return {
-        "subnets": [str(part) for part in lease.parts],
-        "node": [str(address) for address in lease.addresses],
-        "port": lease.port_id,
-        "state": state,
-    }

@@ -8,4 +8,5 @@ PHRASES = {
         "the subnet {part} is outside of the flannel network ({ranges})",
     ),
     "node-port-gone": Phrase("restart flanneld"),
+    "range-overlaps": Phrase("give flannel another Network, or remove that one: `docker network rm`"),
 }
