@@ -111,7 +111,7 @@ class BlockCore:
         sandboxes: Sandboxes,
         *,
         name: str,
-        tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
+        tell: Callable[[Sequence[IPAddress], bytes], None] = lambda _nodes, _hint: None,
         random: Callable[[], float] = by_chance,
         failed: Callable[[], None] = lambda: None,
     ) -> Self:
@@ -122,7 +122,7 @@ class BlockCore:
         blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
         networks = Memberships(node.store, node.clock, blocks.locks, blocks)
         addresses = BlockAddresses(blocks)
-        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane)
+        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane, blocks.guarded)
         return cls(
             node=node,
             networks=networks,
