@@ -20,7 +20,7 @@ _OWN: Final = '"flh*"'  # the host's ends of containers' pairs
 _UNKNOWN: Final = ":"  # no device can have that name
 _FAMILIES: Final = {4: "ip", 6: "ip6"}
 _PING: Final = {4: "icmp type echo-request", 6: "icmpv6 type echo-request"}
-_HINTS: Final = "100/second"
+_HINTS: Final = "100/second burst 100 packets"
 _SOLICITATIONS: Final = "20/second burst 50 packets"  # of one container: each may cost the node a neighbour's entry
 
 
