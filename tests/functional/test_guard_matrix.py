@@ -59,6 +59,8 @@ LISTENERS = {
     Target.LINK: "node",
     Target.NIC: "node",
     Target.HINTS: "node",
+    Target.FAR: "outside",
+    Target.WORLD: "outside",
     Target.METADATA: "outside",
     Target.PEERS_HINTS: "outside",
 }
@@ -119,6 +121,10 @@ class Shot:
                 return self.net.gateway(version)
             case Target.LINK:
                 return self.sender.host_link_local
+            case Target.FAR:
+                return WEB.there(version)
+            case Target.WORLD:
+                return WORLD[version]
             case Target.METADATA:
                 return METADATA[version]
             case Target.PEERS_HINTS:

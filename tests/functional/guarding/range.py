@@ -117,7 +117,8 @@ class Range:
             length = 24 if version == 4 else 64
             for one in addresses:
                 self.outside.run("ip", "address", "add", f"{one[version]}/{length}", "dev", "eth0", "nodad")
-        self.outside.run("ip", "address", "add", f"{METADATA[4]}/32", "dev", "eth0")
+        for alone in (METADATA[4], *WORLD.values(), *(WEB.there(version) for version in (4, 6))):
+            self.outside.run("ip", "address", "add", f"{alone}/{alone.max_prefixlen}", "dev", "lo")
         for version, gateway in ((4, "172.17.0.1"), (6, "fd00:17::1")):
             address = f"{ON_BRIDGE[version]}/{16 if version == 4 else 64}"
             self.on_bridge.run("ip", "address", "add", address, "dev", "eth0", *(["nodad"] if version == 6 else []))
@@ -185,7 +186,7 @@ for port in map(int, sys.argv[1:]):
 print("ready", flush=True)
 heard, ending = [], False
 while True:
-    readable, _, _ = select.select([*socks, *([] if ending else [sys.stdin])], [], [], 0.3 if ending else None)
+    readable, _, _ = select.select([*socks, *([] if ending else [sys.stdin])], [], [], 0.2 if ending else None)
     if not readable and ending:
         break
     for one in readable:

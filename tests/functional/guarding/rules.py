@@ -2,7 +2,8 @@
 
 1. Words on a packet count for nothing, the way by which it comes for all. A container's address comes from that
    container, another node's part of a network by the NIC, the node's own addresses from the node.
-2. A container hears those of its network, and the node. `--internal` takes the world away, and adds nobody.
+2. A container reaches those of its network, here and on other nodes, and the world. It hears those of its network, and
+   the node. `--internal` takes the world away, and adds nobody.
 3. Containers reach neither the node's services nor what the cloud tells the node about itself.
 4. Hints go from node to node: nobody else on a node reaches a hint port, there or here.
 5. What concerns no container of Fairlead's is not judged: Docker's bridge and the world are as they were before.
@@ -11,7 +12,7 @@ What comes by the NIC with an address of another node's part is taken for that n
 for it: it lets no other port use that address.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby, product
@@ -63,6 +64,8 @@ class Target(Enum):
 
     CONTAINER = "a container"
     INTERNAL = "an internal container"
+    FAR = "another node's container"
+    WORLD = "the world"
     GATEWAY = "service at the gateway"
     LINK = "service at a link-local address"
     NIC = "service at the NIC"
@@ -73,6 +76,8 @@ class Target(Enum):
 
 CONTAINERS = (Source.SAME, Source.OTHER, Source.INTERNAL)
 BY_NIC = (Source.PEER, Source.WORLD)
+BEYOND = (Target.FAR, Target.WORLD, Target.METADATA, Target.PEERS_HINTS)
+NOT_JUDGED = "\N{EN DASH}"
 SERVICES = (Target.GATEWAY, Target.LINK, Target.NIC)
 
 
@@ -92,18 +97,21 @@ class Cell:
 def may_arrive(source: Source, said: Said, target: Target) -> bool | None:
     """Say whether it has to arrive; None where that is not Fairlead's to decide."""
     if source is Source.NODE:
-        reached = said is Said.OWN and target not in (*SERVICES, Target.HINTS)
+        reached = said is Said.OWN and target not in (*SERVICES, Target.HINTS, Target.FAR)
         return True if reached else None
     if target in (Target.CONTAINER, Target.INTERNAL):
         of_network = Said.OWN if source is Source.SAME else Said.PEERS if source in BY_NIC else None
         return said is of_network
     if source in CONTAINERS:
-        return False
+        theirs = {Source.SAME: (Target.FAR, Target.WORLD), Source.OTHER: (Target.WORLD,), Source.INTERNAL: ()}
+        return said is Said.OWN and target in theirs[source]
     if source is Source.BRIDGE:
         forged = said in (Said.OTHERS, Said.PEERS, Said.GATEWAYS)
         return False if forged or target in (Target.HINTS, Target.PEERS_HINTS) else None
+    if target in BEYOND:
+        return None  # that is not its way
     if said in (Said.OTHERS, Said.GATEWAYS):
-        return None if target in (Target.METADATA, Target.PEERS_HINTS) else False
+        return False
     return True if said is Said.OWN and target is Target.HINTS else None
 
 
@@ -127,7 +135,7 @@ def table(arrived: Mapping[Cell, bool]) -> str:
     for source in Source:
         rows = [(said, tuple(_word(arrived, source, said, target) for target in Target)) for said in Said]
         for words, alike in groupby(sorted(rows, key=lambda row: _first(rows, row[1])), key=lambda row: row[1]):
-            if set(words) != {"–"}:
+            if set(words) != {NOT_JUDGED}:
                 lines.append([source.value, ", ".join(said.value for said, _ in alike), *words])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -140,9 +148,9 @@ def _word(arrived: Mapping[Cell, bool], source: Source, said: Said, target: Targ
     seen = {
         result for cell, result in arrived.items() if (cell.source, cell.said, cell.target) == (source, said, target)
     }
-    return {frozenset(): "–", frozenset({True}): "yes", frozenset({False}): "no"}.get(frozenset(seen), "some")
+    return {frozenset(): NOT_JUDGED, frozenset({True}): "yes", frozenset({False}): "no"}.get(frozenset(seen), "some")
 
 
-def expected(judge: Callable[[Source, Said, Target], bool | None] = may_arrive) -> dict[Cell, bool]:
+def expected() -> dict[Cell, bool]:
     """What the rules say of each cell."""
-    return {cell: bool(judge(cell.source, cell.said, cell.target)) for cell in cells()}
+    return {cell: bool(may_arrive(cell.source, cell.said, cell.target)) for cell in cells()}
