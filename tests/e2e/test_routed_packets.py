@@ -81,6 +81,17 @@ def test_networks_stay_apart_on_one_node_and_across(mesh: Mesh) -> None:
     assert not nodes["i2"].instance.pings(web["i1"].address)
 
 
+def test_a_container_reaches_its_gateway_and_nothing_else_of_its_node_nor_metadata(mesh: Mesh) -> None:
+    one, node = mesh.web["i1"], mesh.nodes["i1"]
+    for gateway, address in (("10.60.0.1", node.instance.address), ("fd00:60::1", node.instance.address6)):
+        assert one.pings(gateway)
+        assert not one.pings(address, count=1)
+    assert node.instance.pings(one.address)
+    seen = node.instance.host.run(["nft", "list", "chain", "inet", "fairlead", "forward"]).stdout
+    assert not one.pings("169.254.169.254", count=1)
+    assert node.instance.host.run(["nft", "list", "chain", "inet", "fairlead", "forward"]).stdout != seen
+
+
 def forged(one: Running, address: str, other: Running, target: str) -> str:
     """Send datagrams with a source that is not the container's; return what arrived."""
     length, nodad = (32, []) if ip_address(address).version == 4 else (128, ["nodad"])

@@ -166,13 +166,21 @@ def watching(log: Path) -> Iterator[Callable[[], list[str]]]:
             monitor.kill()
 
 
-async def test_a_container_does_not_reach_the_host_past_the_switch(host: Host, sandbox: SandboxMaker) -> None:
-    """A switch in user space only listens in: without more ado the host's own stack would answer too."""
+@pytest.mark.parametrize("rp_filter", ["0", "2"])
+async def test_a_container_does_not_reach_the_host_past_the_switch(
+    host: Host, sandbox: SandboxMaker, rp_filter: str
+) -> None:
+    """A switch in user space only listens in: without more ado the host's own stack would answer too.
+
+    rp_filter: what an operator has set for all devices; the kernel takes the larger one.
+    """
+    Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text(rp_filter)
     run("ip", "link", "add", "host0", "type", "veth", "peer", "name", "host1")
     for device in ("host0", "host1"):
         run("ip", "link", "set", device, "up")
     run("ip", "address", "add", "192.0.2.1/24", "dev", "host0")
     run("ip", "address", "add", "2001:db8::1/64", "dev", "host0", "nodad")
+    run("ip", "route", "add", "default", "dev", "host0")
     first, _ = await pair_of_containers(host, sandbox)
     first.run("ip", "route", "add", "192.0.2.0/24", "dev", "eth0")
     first.run("ip", "route", "add", "2001:db8::/64", "dev", "eth0")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from fairlead.adapters.kernel.nft import NftGuard
+from fairlead.adapters.kernel.ruleset import Openings
 from fairlead.adapters.vif.veth_routes import PROTOCOL, RoutedDataplane, become_router
 from fairlead.model.vif import Vif
-from fairlead.ports.guard import GuardedNetwork
+from fairlead.ports.guard import GuardedNetwork, GuardedNode
 from tests.functional.conftest import SandboxMaker
 from tests.functional.namespaces import Sandbox, run
 
@@ -20,8 +21,13 @@ GATEWAYS = (ip_address("10.60.0.1"), ip_address("fd00:60::1"))
 WEB = GuardedNetwork(
     ranges=(ip_network("10.60.0.0/16"), ip_network("fd00:60::/64")),
     blocks=(ip_network("10.60.7.0/26"), ip_network("fd00:60::7:0/112")),
+    gateways=GATEWAYS,
 )
-DB = GuardedNetwork(ranges=(ip_network("10.61.0.0/24"),), blocks=(ip_network("10.61.0.16/28"),))
+DB = GuardedNetwork((ip_network("10.61.0.0/24"),), (ip_network("10.61.0.16/28"),), (ip_address("10.61.0.1"),))
+
+
+def guarded(*networks: GuardedNetwork) -> GuardedNode:
+    return GuardedNode(networks, "nic", (ip_address("10.30.0.6"),))
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def pings(sandbox: Sandbox, address: str, *options: str) -> bool:
 async def test_containers_of_a_host_reach_each_other_and_the_gateway_in_both_families(
     node: RoutedDataplane, plug: Plug
 ) -> None:
-    await NftGuard().put([WEB])
+    await NftGuard(Openings(7170)).put(guarded(WEB))
     first, _ = await plug(attachment(2)), await plug(attachment(3))
     for address in ("10.60.7.3", "fd00:60::7:3", "10.60.0.1", "fd00:60::1"):
         assert pings(first, address), address
@@ -116,7 +122,7 @@ async def test_what_nobody_knows_is_swept(node: RoutedDataplane) -> None:
 
 
 async def test_a_forged_source_gets_nothing_through_in_either_family(node: RoutedDataplane, plug: Plug) -> None:
-    await NftGuard().put([WEB])
+    await NftGuard(Openings(7170)).put(guarded(WEB))
     first, second = await plug(attachment(2)), await plug(attachment(3))
     for forged, length, target in (("10.60.7.9", 32, "10.60.7.3"), ("fd00:60::7:9", 128, "fd00:60::7:3")):
         nodad = ["nodad"] if length == 128 else []
@@ -129,8 +135,8 @@ async def test_a_forged_source_gets_nothing_through_in_either_family(node: Route
 async def test_networks_are_kept_apart_and_their_unassigned_addresses_go_nowhere(
     node: RoutedDataplane, plug: Plug
 ) -> None:
-    guard = NftGuard()
-    await guard.put([WEB, DB])
+    guard = NftGuard(Openings(7170))
+    await guard.put(guarded(WEB, DB))
     web, db = await plug(attachment(2)), await plug(attachment(4, "10.61.0.18"))
     assert not pings(web, "10.61.0.18")
     assert not pings(db, "10.60.7.2")
@@ -141,17 +147,17 @@ async def test_networks_are_kept_apart_and_their_unassigned_addresses_go_nowhere
 
 
 async def test_the_filter_is_put_back_where_somebody_took_it_and_left_alone_where_not(node: RoutedDataplane) -> None:
-    guard = NftGuard()
-    await guard.put([WEB])
+    guard = NftGuard(Openings(7170))
+    await guard.put(guarded(WEB))
     before = run("nft", "-a", "list", "ruleset")
-    await guard.put([WEB])
+    await guard.put(guarded(WEB))
     assert run("nft", "-a", "list", "ruleset") == before
     run("nft", "flush", "ruleset")
-    await guard.put([WEB])
+    await guard.put(guarded(WEB))
     assert "fib saddr . iif oif missing" in run("nft", "list", "table", "inet", "fairlead")
     assert "-A FORWARD -i flh+ -j ACCEPT" in run("iptables", "-S", "FORWARD")
-    await guard.put([replace(WEB, internal=True)])
-    await guard.put([])
+    await guard.put(guarded(replace(WEB, internal=True)))
+    await guard.put(GuardedNode())
     assert "fairlead" not in run("nft", "list", "ruleset")
     assert "flh" not in run("iptables", "-S", "FORWARD")
 

@@ -140,7 +140,7 @@ async def running_agent(
         patch.setattr(f"fairlead.agent.{module}.become_router", lambda _nic: None)
     patch.setattr("fairlead.agent.modes.NicDataplane", lambda *_args, **_more: board)
     patch.setattr("fairlead.agent.routed.RoutedDataplane", lambda **_more: board)
-    patch.setattr("fairlead.agent.routed.NftGuard", RuleBook)
+    patch.setattr("fairlead.agent.routed.NftGuard", lambda _openings: RuleBook())
     # One node does not wait for others to make the group.
     patch.setattr("fairlead.core.blocks.port_security.GROUP_SPREAD", 0.0)
     environ, stop = {"OS_CLIENT_CONFIG_FILE": str(folder / "clouds.yaml")}, asyncio.Event()

@@ -1,6 +1,5 @@
 """Nodes in routed mode: what flanneld runs on each, and a kernel that remembers its routes."""
 
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface
@@ -23,7 +22,7 @@ from fairlead.frontends.flannel.app import Flannel, make_app
 from fairlead.model.errors import Conflict
 from fairlead.model.network import FixedIP, IPAddress, IPNetwork, NewPort, Port
 from fairlead.model.records import KINDS
-from fairlead.ports.guard import GuardedNetwork
+from fairlead.ports.guard import GuardedNetwork, GuardedNode
 from fairlead.ports.routing import Nic
 from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard, Sandboxes
 
@@ -66,13 +65,17 @@ class RuleBook:
     """A Guard that remembers. broken: raised by the next changes."""
 
     def __init__(self) -> None:
-        self.networks: tuple[GuardedNetwork, ...] = ()
+        self.node = GuardedNode()
         self.broken: Exception | None = None
 
-    async def put(self, networks: Sequence[GuardedNetwork]) -> None:
+    @property
+    def networks(self) -> tuple[GuardedNetwork, ...]:
+        return self.node.networks
+
+    async def put(self, node: GuardedNode) -> None:
         if self.broken:
             raise self.broken
-        self.networks = tuple(networks)
+        self.node = node
 
 
 class Instance(Dockerd):
@@ -86,7 +89,7 @@ class Instance(Dockerd):
         self.clock = HandClock()
         self.dataplane = PlugBoard(f"i{number}")
         self.guard = RuleBook()
-        self.told: list[IPAddress] = []
+        self.told: list[tuple[IPAddress, bytes]] = []
         self.address = str(next(one for one in addresses if one.version == 4))
         self.address6 = next((str(one) for one in addresses if one.version == 6), "")
         self.subnet, self.subnet6 = f"10.100.{number}.0/24", f"fd00:100:0:{number}::/64"
@@ -111,7 +114,7 @@ class Instance(Dockerd):
             self.guard,
             self.sandboxes,
             name=f"i{self.number}",
-            tell=self.told.extend,
+            tell=lambda nodes, hint: self.told.extend((node, hint) for node in nodes),
             random=lambda: 0.5,
         )
         self.core, self.rebuild, self.keeper = core, core.rebuild, core.keeper

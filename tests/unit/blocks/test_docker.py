@@ -110,8 +110,9 @@ async def test_who_joins_tells_the_others_and_they_look_at_once(launch: Launch) 
     await one.network_create(WEB)
     await one.behind(30.0)
     await two.network_create(WEB)
-    assert [str(address) for address in two.told] == [one.address]
-    one.keeper.look()
+    ((told, hint),) = two.told
+    assert str(told) == one.address
+    one.keeper.look(hint)
     await one.behind(1.0)
     await one.behind()
     assert two.address in one.routes().values()

@@ -10,6 +10,7 @@ import pytest
 from fairlead.core.background.loops import keep
 from fairlead.model.errors import DataplaneError
 from fairlead.model.records import JoinedNetwork, Lease, ReservedAddress
+from fairlead.ports.guard import GuardedNode
 from tests.unit.blocks.conftest import Launch, Site
 from tests.unit.blocks.nodes import Instance
 from tests.unit.blocks.test_docker import WEB, WEB6, left, settle
@@ -125,7 +126,7 @@ async def test_routes_filter_and_devices_are_repaired_while_neutron_never_answer
     await end(one, running)
     one.dataplane.broken = None
     one.kernel.table.clear()
-    one.guard.networks = ()
+    one.guard.node = GuardedNode()
     one.clock.time += 30
     repaired: tuple[object, ...] = (wanted, guarded, {})
     await until(lambda: (one.routes(), one.guard.networks, one.dataplane.attachments) == repaired, seconds=60)

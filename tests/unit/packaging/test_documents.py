@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.functional.guarding.rules import expected, table
 from tests.unit.packaging.distributions import NAMES, ROOT, Distribution
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md")])
@@ -55,3 +56,8 @@ def test_a_word_is_told_once_and_in_order() -> None:
     told = [line.split("|")[1].strip().lower() for line in words.splitlines() if line.startswith("| ")][1:]
     assert len(told) > 40
     assert told == sorted(set(told))
+
+
+def test_who_reaches_whom_is_what_the_rules_say() -> None:
+    """That packets do what the rules say, `tests/functional/test_guard_matrix.py` shows."""
+    assert table(expected()) in (ROOT / "docs" / "security.md").read_text()

@@ -8,6 +8,7 @@ from functools import partial
 from random import random
 
 from fairlead.adapters.kernel.nft import NftGuard
+from fairlead.adapters.kernel.ruleset import Openings
 from fairlead.adapters.sandbox.sandboxes import KernelSandboxes
 from fairlead.adapters.vif.veth_routes import RoutedDataplane, become_router
 from fairlead.agent.behind import keeping, prepared
@@ -16,8 +17,13 @@ from fairlead.agent.hints import Hints
 from fairlead.agent.leases import lease_keeping
 from fairlead.agent.metrics import Addresses
 from fairlead.agent.parts import Containers, Parts
+from fairlead.agent.settings import RoutedSettings
 from fairlead.core.assembly import BlockCore
 from fairlead.core.background.supervision import Task
+
+
+def _openings(chosen: RoutedSettings) -> Openings:
+    return Openings(chosen.port, host=chosen.containers_reach_host, metadata=chosen.containers_reach_metadata)
 
 
 @asynccontextmanager
@@ -28,13 +34,13 @@ async def routed_parts(ground: Ground) -> AsyncIterator[Parts]:
     leases = lease_keeping(ground, asyncio.Lock())
     node, reconciler = leases.leases.node, leases.reconciler
     dataplane = RoutedDataplane(on_exchange=lambda count, seconds: metrics.dataplane_step("netlink", seconds, count))
-    hints, name = Hints(settings.routed.port), settings.agent.host or socket.gethostname()
+    hints, name = Hints(settings.routed.port, node.routing.nic), settings.agent.host or socket.gethostname()
     failed = partial(metrics.background_failure, "networks")
     core = BlockCore.over(
         node,
         reconciler,
         dataplane,
-        NftGuard(),
+        NftGuard(_openings(settings.routed)),
         KernelSandboxes(),
         name=name,
         tell=hints.tell,

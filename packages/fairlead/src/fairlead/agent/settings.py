@@ -57,9 +57,14 @@ class FlannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoutedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Mode `routed`. port: UDP, on which nodes tell each other that a network has changed."""
+    """Mode `routed`. port: UDP, on which nodes tell each other that a network has changed.
+
+    containers_reach_host: the node's own services; containers_reach_metadata: what the cloud tells the node of itself.
+    """
 
     port: Annotated[int, msgspec.Meta(gt=0, lt=65536)] = 7170
+    containers_reach_host: bool = False
+    containers_reach_metadata: bool = False
 
 
 class PoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -115,7 +115,7 @@ class BlockCore:
         sandboxes: Sandboxes,
         *,
         name: str,
-        tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
+        tell: Callable[[Sequence[IPAddress], bytes], None] = lambda _nodes, _hint: None,
         random: Callable[[], float] = by_chance,
         failed: Callable[[], None] = lambda: None,
     ) -> Self:
@@ -126,7 +126,7 @@ class BlockCore:
         blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
         networks = Memberships(node.store, node.clock, blocks.locks, blocks)
         addresses = BlockAddresses(blocks, dataplane)
-        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane)
+        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane, blocks.guarded)
         keeper = NetworkKeeper(networks, blocks, addresses, random=random, failed=failed)
         upkeep = Upkeep(blocks, addresses, random=random, failed=failed)
         return cls(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final, TypeVar
 
-from fairlead.adapters.kernel import netlink, netlink_routes
+from fairlead.adapters.kernel import hoststack, netlink, netlink_routes
 from fairlead.adapters.kernel.links import Fit, Links
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError
@@ -31,7 +31,8 @@ _ACCEPT_RA_OF_HOSTS, _ACCEPT_RA_ALWAYS = "1", "2"
 class RoutedDataplane:
     """The Dataplane of a node that routes to its own containers, in the host's own network namespace, as root.
 
-    An apply costs two netlink messages to look, two for the pair and two for each family. Nothing is forked.
+    An apply costs two netlink messages to look, two for the pair and two for each family, and four settings of the
+    host's stack. Nothing is forked.
     """
 
     def __init__(self, *, on_exchange: Callable[[int, float], None] = lambda _count, _seconds: None) -> None:
@@ -88,6 +89,7 @@ class RoutedDataplane:
             self._links.make(vif, found)
         else:
             self._links.repair(vif, found)
+        hoststack.be_gateway(vif.host_device, ipv6=any(one.version == 6 for one in vif.addresses))
         index = socket.if_nametoindex(vif.host_device)
         messages = [netlink_routes.put_address(gateway, index) for gateway in vif.gateways]
         messages += [netlink_routes.put_device_route(address, index, protocol=PROTOCOL) for address in vif.addresses]

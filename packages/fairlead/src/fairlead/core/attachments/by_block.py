@@ -1,5 +1,6 @@
 """Attachments with addresses of this node's blocks, routed to a sandbox. Neutron is never called for one."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from fairlead.core.blocks.addresses import BlockAddresses, mac_of
@@ -16,12 +17,16 @@ from fairlead.ports.store import LeaseStore
 
 @dataclass(frozen=True, slots=True)
 class BlockAddressing:
-    """Give addresses of blocks to attachments (`Addressing`)."""
+    """Give addresses of blocks to attachments (`Addressing`).
+
+    guarded returns when the packet filter knows a network, by the door's id.
+    """
 
     addresses: BlockAddresses
     store: LeaseStore
     clock: Clock
     dataplane: Dataplane
+    guarded: Callable[[str], Awaitable[None]]
     alone: bool = True
 
     async def reserve(self, joined: JoinedNetwork, subnet: JoinedSubnet, address: IPAddress | None) -> IPAddress:
@@ -53,8 +58,12 @@ class BlockAddressing:
         return Assigned("", given[0].mac, tuple(one.address for one in given)) if given else None
 
     async def plug(self, joined: JoinedNetwork, key: AttachmentKey) -> Vif:
-        """Make the attachment's devices, and route its addresses to it. Raises NotFound, DataplaneError."""
+        """Make the attachment's devices, behind the packet filter, and route its addresses to it.
+
+        Raises NotFound, DataplaneError.
+        """
         vif = self.vif(joined, key)
+        await self.guarded(joined.id)
         await self.dataplane.apply(vif)
         return vif
 

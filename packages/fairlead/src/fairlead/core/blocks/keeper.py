@@ -3,7 +3,7 @@
 Peers' blocks are learnt, own ones kept ahead of demand, those of dead nodes deleted.
 
 A look at a network is one request. Nodes at rest look every fifteen seconds or so; one that has just joined tells the
-others, which then look at once.
+others (`hints`), which then look at once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,7 @@ from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.evidence import APART, Evidence
 from fairlead.core.background.grace import GRACE
 from fairlead.core.blocks.addresses import BlockAddresses
+from fairlead.core.blocks.hints import Allowance, sender_of
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.networks.memberships import Memberships
 from fairlead.model.network import IPNetwork
@@ -72,17 +73,21 @@ class NetworkKeeper:
         self._node = networks.node
         self._watches: dict[str, _Watch] = {}
         self._collect_at = self._looked_at = 0.0
+        self._allowance = Allowance()
         self.wake_up = networks.wake_up
         self.backoff = Backoff(random)
         self._attempts = Attempts(self._node.clock, self.backoff, failed=failed)
         self._dead = Evidence(self._node.clock)
 
-    def look(self) -> None:
-        """Look at all networks at once, if not in the last second: a peer says that one has changed."""
-        soon = max(self._node.clock.now(), self._looked_at + LOOK_REST)
-        for watch in self._watches.values():
-            watch.learn_at = min(watch.learn_at, soon)
-        self.wake_up.wake()
+    def look(self, hint: bytes) -> None:
+        """Look soon at the network that a peer says has changed; what is no such hint is ignored."""
+        for joined in self._node.store.all(JoinedNetwork):
+            if joined.step is Step.HELD and (sender := sender_of(hint, joined.network_id)):
+                now, watch = self._node.clock.now(), self._watches.setdefault(joined.id, _Watch())
+                soon = max(self._allowance.grant(sender, now), self._looked_at + LOOK_REST)
+                watch.learn_at = min(watch.learn_at, soon)
+                self.wake_up.wake()
+                return
 
     async def step(self) -> bool:
         """Do what is due; says that nothing more is."""

@@ -16,6 +16,7 @@ from fairlead.concurrency import KeyedLocks
 from fairlead.core.background.evidence import Evidence
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.blocks import Block, Holder, block_of, take_block
+from fairlead.core.blocks.hints import make_hint
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.overlap import refuse_overlap
 from fairlead.core.blocks.port_security import is_within, open_port
@@ -31,7 +32,7 @@ from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork, Su
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, NetworkReference, ReservedAddress, Step
 from fairlead.model.tags import OWNED, block_description, is_owned, network_description, network_name, routed_tag
 from fairlead.ports.dataplane import Dataplane
-from fairlead.ports.guard import Guard, GuardedNetwork
+from fairlead.ports.guard import Guard, GuardedNetwork, GuardedNode
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,8 @@ _ATTEMPTS = 5
 class BlockMembership:
     """How a node is on a network whose containers have addresses of its blocks (`Membership`), and keeps its blocks.
 
-    name: this node's, for people. tell is called with the addresses of nodes that should look at their networks.
+    name: this node's, for people. tell is called with the addresses of nodes that should look at a network, and the
+    hint that says so.
     wake_up: woken where the keeper may find something to do. locks: one for each network, by the door's id.
     """
 
@@ -54,7 +56,7 @@ class BlockMembership:
         guard: Guard,
         *,
         name: str,
-        tell: Callable[[Sequence[IPAddress]], None] = lambda _nodes: None,
+        tell: Callable[[Sequence[IPAddress], bytes], None] = lambda _nodes, _hint: None,
     ) -> None:
         self.node = node
         self.reconciler = reconciler
@@ -65,6 +67,8 @@ class BlockMembership:
         self._tell = tell
         self._guarding = asyncio.Lock()
         self._missing = Evidence(node.clock)
+        self._nic = ""
+        self._known_to_guard: frozenset[str] = frozenset()
         self.locks = KeyedLocks()
 
     async def look_up(self, reference: NetworkReference, cidr: IPNetwork | None) -> Found | None:  # noqa: ARG002
@@ -119,7 +123,7 @@ class BlockMembership:
         await self.guard()
         await self.reconciler.routes.bring()
         self.reconciler.wake()
-        self._tell_peers(held.id)
+        self._tell_peers(held)
         return held
 
     async def refuse_in_use(self, joined_id: str) -> None:
@@ -154,7 +158,7 @@ class BlockMembership:
             with suppress(FairleadError):  # the keeper finds it
                 await self.node.network_service.delete_subnet(block.subnet_id)
             raise
-        self._tell_peers(joined.id)
+        self._tell_peers(joined)
         log.info("holds one more block", network=joined.name, block=str(block.cidr))
         return grown
 
@@ -170,7 +174,7 @@ class BlockMembership:
         for block in blocks:
             await self.node.network_service.delete_subnet(block.subnet_id)
             log.info("gave a block back", network=joined.name, block=str(block.cidr))
-        self._tell_peers(joined.id)
+        self._tell_peers(joined)
 
     async def learn(self, joined: JoinedNetwork) -> None:
         """Bring the leases of a network to its blocks in Neutron, the others' and this node's own.
@@ -230,14 +234,22 @@ class BlockMembership:
     async def guard(self) -> None:
         """Bring the packet filter to the networks that are held. Raises DataplaneError."""
         async with self._guarding:  # what was read first is not put last
+            with suppress(NotFound):  # a host that has lost its default route has its NIC still
+                self._nic = (await self.node.routing.nic()).name
             held = [
                 (joined, lease)
                 for joined in self.node.store.all(JoinedNetwork)
                 if joined.step is Step.HELD and (lease := self.node.store.get(Lease, joined.id))
             ]
-            await self._guard.put(
-                [GuardedNetwork(lease.ranges, lease.parts, joined.internal) for joined, lease in held]
-            )
+            peers = {address for joined, _ in held for peer in self.peers(joined.id) for address in peer.addresses}
+            networks = tuple(_guarded(joined, lease) for joined, lease in held)
+            await self._guard.put(GuardedNode(networks, self._nic, tuple(sorted(peers, key=str))))
+            self._known_to_guard = frozenset(joined.id for joined, _ in held)
+
+    async def guarded(self, joined_id: str) -> None:
+        """Return when the packet filter knows a network: after the host's start it is empty. Raises DataplaneError."""
+        if joined_id not in self._known_to_guard:
+            await self.guard()
 
     async def blocks(self, network_id: str) -> list[Block]:
         """List a network's blocks."""
@@ -289,8 +301,8 @@ class BlockMembership:
         first = {one.version: one for one in reversed(addresses)}
         return Holder(self._name, port.id, tuple(first[version] for version in sorted(first)))
 
-    def _tell_peers(self, joined_id: str) -> None:
-        self._tell([address for peer in self.peers(joined_id) for address in peer.addresses])
+    def _tell_peers(self, joined: JoinedNetwork) -> None:
+        self._tell(_one_each(self.peers(joined.id)), make_hint(joined.network_id, self.lease(joined.id).port_id))
 
     async def _hold_blocks(self, record: JoinedNetwork, holder: Holder) -> tuple[Network, list[Block]]:
         """Find or make the network, and hold a block of each range, or what an earlier attempt has left of them."""
@@ -346,7 +358,7 @@ class BlockMembership:
         store, service = self.node.store, self.node.network_service
         for address in self.reserved(record.id):
             store.delete(ReservedAddress, address.id)
-        nodes = [address for peer in self.peers(record.id) for address in peer.addresses]
+        nodes = _one_each(self.peers(record.id))
         for peer in self.peers(record.id):
             self._forget_peer(peer)
         if record.step is Step.HELD:
@@ -371,9 +383,21 @@ class BlockMembership:
                     await service.delete_subnet(block.subnet_id)
             await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
         store.delete(JoinedNetwork, record.id)
-        self._tell(nodes)
+        self._tell(nodes, make_hint(record.network_id, port_id))
 
 
 def _blocks_of(subnets: Sequence[Subnet]) -> list[Block]:
     """Pick the blocks, each of them once: a listing in pages may show one twice."""
     return list({subnet.id: block for subnet in subnets if (block := block_of(subnet))}.values())
+
+
+def _one_each(peers: Sequence[Lease]) -> list[IPAddress]:
+    """Return an address of each node, IPv4 where it has one: a lease is a block, and a node has several."""
+    found = [(address, peer.port_id) for peer in peers for address in peer.addresses]
+    by_node = {port_id: address for address, port_id in sorted(found, key=lambda one: -one[0].version)}
+    return list(by_node.values())
+
+
+def _guarded(joined: JoinedNetwork, lease: Lease) -> GuardedNetwork:
+    gateways = tuple(subnet.gateway for subnet in joined.subnets if subnet.gateway is not None)
+    return GuardedNetwork(lease.ranges, lease.parts, gateways, internal=joined.internal)
