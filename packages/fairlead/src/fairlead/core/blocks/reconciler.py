@@ -74,6 +74,7 @@ class Reconciler:
         if now >= max(self._cloud_at, self.backoff.not_before):
             self._cloud_at = now + CLOUD_EVERY * (1 + self._random() / 2)
             await self._cloud(now)
+            self._cloud_at = min(self._cloud_at, self._attempts.again_at())
         if self._repeats and now >= max(self._repeats[0][0], self.backoff.not_before):
             _, change = self._repeats.pop(0)
             routed = [lease for lease in self._node.own() if lease.routed]
