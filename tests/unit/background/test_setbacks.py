@@ -1,5 +1,7 @@
 """Whose fault a failure is: one thing's alone, or common to what is asked of Neutron."""
 
+from math import inf
+
 import pytest
 
 from fairlead.core.background.backoff import FIRST_WAIT, LONGEST_WAIT, Backoff
@@ -87,6 +89,14 @@ def test_what_somebody_waits_for_is_tried_again_as_soon_each_time(setbacks: Setb
         setbacks.failed("one", ANSWERED, NOW, seconds=7.0, awaited=True)
         assert not setbacks.is_due("one", NOW + 6.9)
         assert setbacks.is_due("one", NOW + 7.0)
+
+
+def test_the_next_of_what_is_put_off_is_known(setbacks: Setbacks) -> None:
+    assert setbacks.soonest(NOW) == inf
+    setbacks.failed("one", Conflict("no"), NOW)
+    setbacks.failed("two", Conflict("no"), NOW, first=60.0)
+    assert setbacks.soonest(NOW) == NOW + FIRST_WAIT
+    assert setbacks.soonest(NOW + FIRST_WAIT) == NOW + 60.0
 
 
 def test_a_thing_that_is_done_at_last_begins_anew(setbacks: Setbacks) -> None:

@@ -61,3 +61,7 @@ class Attempts:
                 self._setbacks.succeeded(what)
                 self._backoff.succeeded(self._clock.now(), 0.0)
             self._note(what, None)
+
+    def again_at(self) -> float:
+        """Return the moment at which the next piece that was put off may be tried; infinity where there is none."""
+        return self._setbacks.soonest(self._clock.now())

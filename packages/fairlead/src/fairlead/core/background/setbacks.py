@@ -8,6 +8,7 @@ succeeded, what failed before is known to be itself to blame, in whatever way it
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from math import inf
 
 from fairlead.core.background.backoff import FIRST_WAIT, LONGEST_WAIT, Backoff
 from fairlead.model.errors import CloudUnavailable, Unavailable
@@ -44,6 +45,10 @@ class Setbacks:
     def has_failed(self, key: Hashable) -> bool:
         """Say whether something failed when it was tried last."""
         return key in self._all
+
+    def soonest(self, now: float) -> float:
+        """Return the moment at which the next of what is put off becomes due; infinity where nothing is."""
+        return min((one.until for one in self._all.values() if one.until > now), default=inf)
 
     def succeeded(self, key: Hashable) -> None:
         """Note that something has been done: what failed before it failed by itself."""

@@ -29,9 +29,6 @@ log = structlog.get_logger(__name__)
 CLOUD_EVERY = 15.0
 """Seconds between two looks, up to half as many more, so that nodes do not look together."""
 
-AFTER_TROUBLE = 6.0
-"""Seconds until the next look where something failed: what was put off for less is tried again then."""
-
 SOON = 2.0
 """Seconds until the next look where something is left to do."""
 
@@ -95,8 +92,7 @@ class Reconciler:
             leases, repeats = self._node.store.all(Lease), self._repeats
             about = {*(f"lease {one.id}" for one in leases), *(f"router {change.router_id}" for change in repeats)}
             self._trouble.keep({"peers", *about, *(["groups"] if self._node.unneeded else [])})
-            if self._trouble.told():
-                self._cloud_at = min(self._cloud_at, now + AFTER_TROUBLE)
+            self._cloud_at = min(self._cloud_at, self._attempts.again_at())
         due = [change for change, at in self._repeats.items() if now >= max(at, self.backoff.not_before)]
         if due:
             await self._attempts.run(f"router {due[0].router_id}", self._say_again(due[0]), cloud=True)
