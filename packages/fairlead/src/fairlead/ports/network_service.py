@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from fairlead.model.network import (
+    AddressRange,
     CloudView,
     Headroom,
     HostRoute,
+    IPAddress,
     IPNetwork,
     Network,
     NewNetwork,
@@ -77,6 +79,13 @@ class NetworkService(Protocol):
         """Make a subnet. Raises OverlappingSubnet, QuotaExceeded, NotFound (its network), InvalidInput."""
         ...
 
+    async def update_subnet(self, subnet_id: str, allocation_pools: Sequence[AddressRange]) -> Subnet:
+        """Pick addresses out of other ranges from now on; ports keep theirs.
+
+        Raises NotFound, Conflict (overlapping ranges, or the gateway among them), InvalidInput (out of bounds).
+        """
+        ...
+
     async def delete_subnet(self, subnet_id: str) -> None:
         """Delete a subnet. Raises StillInUse."""
         ...
@@ -88,6 +97,7 @@ class NetworkService(Protocol):
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
+        address: IPAddress | None = None,
         security_group: str = "",
         tags: Collection[str] = (),
     ) -> list[Port]:

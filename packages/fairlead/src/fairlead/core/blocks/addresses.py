@@ -116,11 +116,6 @@ class BlockAddresses:
         return address
 
 
-def mac_of(address: IPAddress) -> str:
-    """Return a locally administered MAC (RFC 7042, 2.1) that ends in the address's last four bytes."""
-    return (b"\x02\x42" + address.packed[-4:]).hex(":")
-
-
 def _parts(lease: Lease, version: int) -> list[IPNetwork]:
     return [part for part in lease.parts if part.version == version]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from fairlead.core.blocks.addresses import mac_of
 from fairlead.core.blocks.blocks import Block
 from fairlead.core.blocks.networks import BlockMembership
+from fairlead.core.networks.macs import mac_of
 from fairlead.core.networks.ranges import first_address
 from fairlead.model.network import Network, Port
 from fairlead.model.records import (

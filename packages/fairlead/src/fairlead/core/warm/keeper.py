@@ -112,7 +112,7 @@ class Keeper:
     def _due(self, now: float) -> Iterator[Job]:
         """Yield what there is to do, the most urgent first."""
         networks = self._node.store.all(JoinedNetwork)
-        yield from self._loose_ends(networks)
+        yield from self._loose_ends(networks, now)
         held = [joined for joined in networks if joined.step is Step.HELD]
         # While all is well starts ask for themselves.
         lacking = [] if self.backoff.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
@@ -128,7 +128,7 @@ class Keeper:
         if now >= self.errands.not_before:
             yield from self._errands(held, now)
 
-    def _loose_ends(self, networks: list[JoinedNetwork]) -> Iterator[Job]:
+    def _loose_ends(self, networks: list[JoinedNetwork], now: float) -> Iterator[Job]:
         for batch in self._node.store.all(Batch):
             if batch.id not in self._node.provisioning:
                 yield Job(batch.id, "find out about ports", partial(self._find_lost, batch))
@@ -138,6 +138,9 @@ class Keeper:
         for joined in networks:
             if joined.step is Step.LEAVING and not self._being_left(joined.id):
                 yield from self._leavings(joined)
+            for allocation in self._node.port_table.in_use(joined.id, Use.KEPT):
+                if allocation.since + self._warm.limits.cool_down <= now:
+                    yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
 
     def _errands(self, held: list[JoinedNetwork], now: float) -> Iterator[Job]:
         for joined in held:
@@ -154,7 +157,7 @@ class Keeper:
         return self._memberships.locks.is_held(joined_id)
 
     def _leavings(self, joined: JoinedNetwork) -> Iterator[Job]:
-        left = self._node.port_table.in_use(joined.id, *FREE, Use.RESERVED)
+        left = self._node.port_table.in_use(joined.id, *FREE, Use.KEPT, Use.RESERVED)
         for allocation in left:
             yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         making = any(batch.joined_id == joined.id for batch in self._node.store.all(Batch))

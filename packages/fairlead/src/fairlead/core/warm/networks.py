@@ -15,6 +15,7 @@ from fairlead.core.networks.held import still_attached
 from fairlead.core.networks.lookup import find_network
 from fairlead.core.networks.memberships import Found
 from fairlead.core.networks.ranges import first_address, ranges_without
+from fairlead.core.networks.spared import spare_tags, upper_part
 from fairlead.core.networks.spec import NetworkSpec, RangeSpec
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.provisioning import delete_ports
@@ -222,12 +223,16 @@ def _has_members(network: Network) -> bool:
 
 def _new_subnet(network: Network, wanted: RangeSpec) -> NewSubnet:
     gateway = wanted.gateway or first_address(wanted.cidr)
-    limited = bool(wanted.excluded or wanted.part)
+    taken = {gateway, *wanted.excluded}
+    if wanted.part:
+        pools, least = ranges_without(wanted.cidr, taken, wanted.part), None
+    else:
+        pools, least = upper_part(wanted.cidr, taken)
     return NewSubnet(
         network_id=network.id,
         cidr=wanted.cidr,
         gateway=gateway,
         name=network_name(wanted.cidr),
-        allocation_pools=ranges_without(wanted.cidr, {gateway, *wanted.excluded}, wanted.part) if limited else (),
-        tags=frozenset({OWNED}),
+        allocation_pools=pools,
+        tags=frozenset({OWNED}) | spare_tags(least),
     )

@@ -1,0 +1,75 @@
+"""Addresses that are left to people: the lower part of a range whose subnet Fairlead makes.
+
+Neutron picks out of a subnet's allocation pools, while any address of the range may be chosen. So the pools begin
+half-way up, and what is picked or made ahead never takes an address that people write down. Once they are used up they
+grow downwards, by half of what is left, for all hosts: the lowest addresses go last, and none is lost. A tag on the
+subnet tells down to which address.
+"""
+
+from collections.abc import Iterable
+
+from fairlead.core.networks.ranges import ranges_without
+from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Subnet
+from fairlead.model.tags import spare_tag, spared_from
+
+MOST = 1 << 16
+"""Addresses that are spared at most: half of an IPv6 range would only make long addresses."""
+
+
+def upper_part(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[tuple[AddressRange, ...], IPAddress | None]:
+    """Return the pools of a new subnet, and the address down to which they may grow; None: nothing is spared.
+
+    taken: the gateway, and what nobody is given. Below the last of these in the lower part the pools never grow: who
+    grows them does not know of it.
+    """
+    ranges = ranges_without(cidr, taken)
+    hosts = ranges_without(cidr, set())
+    if not hosts:
+        return ranges, None
+    start = hosts[0].first + min(hosts[0].size // 2, MOST)
+    upper = _from(start, ranges)
+    lower = [one for one in ranges if int(one.first) < int(start)]
+    if not upper or not lower:
+        return ranges, None
+    return upper, lower[-1].first
+
+
+def grown(subnet: Subnet) -> tuple[AddressRange, ...]:
+    """Return the pools of a subnet with half of what is spared; empty where nothing is."""
+    least = spared_from(subnet.tags)
+    if least is None or not subnet.allocation_pools:
+        return ()
+    lowest, *others = sorted(subnet.allocation_pools, key=lambda pool: int(pool.first))
+    left = int(lowest.first) - int(least)
+    if left <= 0:
+        return ()
+    first = lowest.first - (left + 1) // 2
+    if subnet.gateway is None or int(subnet.gateway) not in range(int(first), int(lowest.first)):
+        return (AddressRange(first, lowest.last), *others)
+    added = AddressRange(first, lowest.first - 1)
+    return (*_without(added, subnet.gateway), lowest, *others)
+
+
+def given_out(subnet: Subnet) -> tuple[AddressRange, ...]:
+    """Return the ranges out of which addresses of a subnet are picked, now or in need."""
+    least = spared_from(subnet.tags)
+    lowest = min((pool.first for pool in subnet.allocation_pools), key=int, default=None)
+    if least is None or lowest is None or int(least) >= int(lowest):
+        return subnet.allocation_pools
+    return (AddressRange(least, lowest - 1), *subnet.allocation_pools)
+
+
+def spare_tags(least: IPAddress | None) -> frozenset[str]:
+    """Return the tags of a subnet that spares addresses down to one."""
+    return frozenset({spare_tag(least)} if least else ())
+
+
+def _from(start: IPAddress, ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
+    return tuple(
+        AddressRange(max(one.first, start, key=int), one.last) for one in ranges if int(one.last) >= int(start)
+    )
+
+
+def _without(added: AddressRange, gateway: IPAddress) -> tuple[AddressRange, ...]:
+    below, above = AddressRange(added.first, gateway - 1), AddressRange(gateway + 1, added.last)
+    return tuple(one for one in (below, above) if one.size > 0)
