@@ -194,6 +194,12 @@ class PortAddressing:
                 replace(allocation, reserved=frozenset({address}), single_use=True, since=self.node.clock.now())
             )
             return True
+        if address in allocation.reserved and is_first and not allocation.single_use:
+            raise AddressInUse(
+                f"address {address} was just given to another container on this host",
+                remedy="choose another address",
+                code="address-taken",
+            )
         return address in allocation.reserved
 
     async def _make_chosen(self, joined: JoinedNetwork, address: IPAddress) -> None:
@@ -292,8 +298,18 @@ class PortAddressing:
             if address in subnet.cidr
         )
         await delete_port(self.node, self.node.port_table.put(replace(allocation, leaving=True)))
-        (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
-        return made
+        choice = self._choice(joined, allocation.addresses[0])
+        while True:
+            try:
+                (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+            except AddressInUse as error:
+                if choice.unseen > 1:
+                    raise  # it is the MAC that is taken
+                for address in allocation.addresses:
+                    await self._free(joined, address)  # made ahead meanwhile
+                await choice.wait(error)
+            else:
+                return made
 
 
 async def _change_address(

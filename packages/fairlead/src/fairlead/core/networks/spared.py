@@ -16,6 +16,11 @@ MOST = 1 << 16
 """Addresses that are spared at most: half of an IPv6 range would only make long addresses."""
 
 
+def spared(addresses: int) -> int:
+    """Say how many of so many addresses are spared, the lowest ones."""
+    return min(addresses // 2, MOST)
+
+
 def upper_part(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[tuple[AddressRange, ...], IPAddress | None]:
     """Return the pools of a new subnet, and the address down to which they may grow; None: nothing is spared.
 
@@ -26,7 +31,7 @@ def upper_part(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[tuple[AddressRan
     hosts = ranges_without(cidr, set())
     if not hosts:
         return ranges, None
-    start = hosts[0].first + min(hosts[0].size // 2, MOST)
+    start = hosts[0].first + spared(hosts[0].size)
     upper = _from(start, ranges)
     lower = [one for one in ranges if int(one.first) < int(start)]
     if not upper or not lower:

@@ -10,7 +10,7 @@ from fairlead.core.warm.node import Node
 from fairlead.core.warm.shortage import await_answers
 from fairlead.model.errors import AddressInUse
 from fairlead.model.network import IPAddress, Port
-from fairlead.model.records import JoinedNetwork
+from fairlead.model.records import FREE, JoinedNetwork, Use
 from fairlead.model.tags import OWNED, described_network, host_of, host_tag, is_waiting
 
 GIVEN_UP_WITHIN = 5.0
@@ -65,6 +65,9 @@ class Choice:
     async def wait(self, error: AddressInUse) -> None:
         """Return when asking again may help. Raises AddressInUse, which names the holder, and as find_ports does."""
         may_wait = self.node.clock.now() < self.until
+        came = self.node.port_table.of_address(self.joined.id, self.address)
+        if came and came.use in (*FREE, Use.KEPT, Use.LEAVING):
+            return
         if may_wait and await await_answers(self.node, self.joined.id):
             return
         holder = await find_holder(self.node, self.joined, self.address)

@@ -167,6 +167,10 @@ class WarmPools:
                     await self.make(joined, count)
                     break
                 except (QuotaExceeded, NoFreeAddress) as error:
+                    if self.has_waiters(pool):
+                        self.hand_out()  # what came meanwhile
+                        if not self.has_waiters(pool):
+                            break
                     if isinstance(error, QuotaExceeded) and await self._spare(joined.id, min(count, len(pool.waiters))):
                         continue
                     if count > 1:
