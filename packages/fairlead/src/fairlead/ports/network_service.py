@@ -82,7 +82,7 @@ class NetworkService(Protocol):
     async def update_subnet(self, subnet_id: str, allocation_pools: Sequence[AddressRange]) -> Subnet:
         """Pick addresses out of other ranges from now on; ports keep theirs.
 
-        Raises NotFound, Conflict (overlapping ranges, or the gateway among them), InvalidInput (out of bounds).
+        Raises NotFound, InvalidInput (out of bounds, with the gateway, or overlapping each other).
         """
         ...
 

@@ -6,7 +6,7 @@ grow downwards, by half of what is left, for all hosts: the lowest addresses go 
 subnet tells down to which address.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from fairlead.core.networks.ranges import ranges_without
 from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Subnet
@@ -21,22 +21,21 @@ def spared(addresses: int) -> int:
     return min(addresses // 2, MOST)
 
 
-def upper_part(cidr: IPNetwork, taken: set[IPAddress]) -> tuple[tuple[AddressRange, ...], IPAddress | None]:
+def upper_part(
+    cidr: IPNetwork, gateway: IPAddress, excluded: Collection[IPAddress]
+) -> tuple[tuple[AddressRange, ...], IPAddress | None]:
     """Return the pools of a new subnet, and the address down to which they may grow; None: nothing is spared.
 
-    taken: the gateway, and what nobody is given. Below the last of these in the lower part the pools never grow: who
-    grows them does not know of it.
+    They never grow over what is excluded: who grows them does not know of it, as of the gateway.
     """
-    ranges = ranges_without(cidr, taken)
-    hosts = ranges_without(cidr, set())
-    if not hosts:
-        return ranges, None
-    start = hosts[0].first + spared(hosts[0].size)
+    hosts, ranges = ranges_without(cidr, set()), ranges_without(cidr, {gateway, *excluded})
+    start = hosts[0].first + spared(hosts[0].size) if hosts else cidr[0]
     upper = _from(start, ranges)
-    lower = [one for one in ranges if int(one.first) < int(start)]
-    if not upper or not lower:
-        return ranges, None
-    return upper, lower[-1].first
+    lower = [one for one in ranges_without(cidr, set(excluded)) if int(one.first) < int(start)]
+    least = lower[-1].first if lower else start
+    if least == gateway:
+        least += 1
+    return (upper, least) if upper and int(least) < int(start) else (ranges, None)
 
 
 def grown(subnet: Subnet) -> tuple[AddressRange, ...]:
@@ -49,10 +48,12 @@ def grown(subnet: Subnet) -> tuple[AddressRange, ...]:
     if left <= 0:
         return ()
     first = lowest.first - (left + 1) // 2
-    if subnet.gateway is None or int(subnet.gateway) not in range(int(first), int(lowest.first)):
-        return (AddressRange(first, lowest.last), *others)
+    if first == subnet.gateway:
+        first -= 1
     added = AddressRange(first, lowest.first - 1)
-    return (*_without(added, subnet.gateway), lowest, *others)
+    if subnet.gateway is not None and subnet.gateway in added:
+        return (*_without(added, subnet.gateway), lowest, *others)
+    return (AddressRange(first, lowest.last), *others)
 
 
 def given_out(subnet: Subnet) -> tuple[AddressRange, ...]:

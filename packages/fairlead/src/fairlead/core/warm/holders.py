@@ -31,8 +31,12 @@ class Holder:
     @property
     def may_go(self) -> bool:
         """Whether it may be gone soon: another host's, which keeps it for its last container for a while."""
-        described = described_network(self.port.description) if self.port and not self.here else None
-        return bool(self.port and OWNED in self.port.tags and described and described.single_use)
+        return self._is_chosen and not self.here
+
+    @property
+    def _is_chosen(self) -> bool:
+        described = described_network(self.port.description) if self.port and OWNED in self.port.tags else None
+        return described is not None and described.single_use
 
     def refusal(self) -> AddressInUse:
         """Return the error that names it."""
@@ -44,7 +48,7 @@ class Holder:
             named = f"port {port.id} ({what})" if what else f"port {port.id}"
             return _taken(self.address, f"{named}, which is not Fairlead's")
         host = "this host" if self.here else f"host {host_of(port)}"
-        if is_waiting(port):
+        if is_waiting(port) and not self._is_chosen:
             return _taken(self.address, f"a port that waits on {host} for a container")
         return _taken(self.address, f"a container on {host}, by port {port.id}")
 

@@ -243,11 +243,10 @@ def _gateway(wanted: RangeSpec) -> IPAddress:
 def _pools(wanted: RangeSpec) -> tuple[tuple[AddressRange, ...], IPAddress | None]:
     """Return a new subnet's pools, and the address down to which they may grow. Raises InvalidInput for none."""
     gateway = _gateway(wanted)
-    taken = {gateway, *wanted.excluded}
     if wanted.part:
-        pools, least = ranges_without(wanted.cidr, taken, wanted.part), None
+        pools, least = ranges_without(wanted.cidr, {gateway, *wanted.excluded}, wanted.part), None
     else:
-        pools, least = upper_part(wanted.cidr, taken)
+        pools, least = upper_part(wanted.cidr, gateway, wanted.excluded)
     if not pools:
         raise InvalidInput(
             f"{wanted.part or wanted.cidr} is too small: it has no address for containers beside gateway {gateway}",
