@@ -23,8 +23,8 @@ def peers(h1: Docker, h2: Docker) -> list[Running]:
 
 
 def unanswered(peers: list[Running], target: Running) -> dict[str, str]:
-    """Ping from each peer in both families, without a word before that renews what they know; give what got lost."""
-    pings = {(peer, address): None for peer in peers for address in (target.address, target.address6)}
+    """Ping from each peer in both families; say which of 25 pings, from the first on, got no answer."""
+    pings = [(peer, address) for peer in peers for address in (target.address, target.address6)]
     with ThreadPoolExecutor(len(pings)) as pool:
         answers = list(pool.map(lambda ping: ping[0].probe("echo", ping[1], "25", "0.2"), pings))
     assert not any(answer.returncode for answer in answers), answers
