@@ -4,6 +4,8 @@ A port that waits on another host can't be had from here: its host gives it out 
 moment at which taking it away is safe. One that a container there had by choice is kept for a while after it, and goes.
 """
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fairlead.core.warm.node import Node
@@ -30,13 +32,8 @@ class Holder:
 
     @property
     def may_go(self) -> bool:
-        """Whether it may be gone soon: another host's, which keeps it for its last container for a while."""
-        return self._is_chosen and not self.here
-
-    @property
-    def _is_chosen(self) -> bool:
-        described = described_network(self.port.description) if self.port and OWNED in self.port.tags else None
-        return described is not None and described.single_use
+        """Whether it may be gone soon: another host's container may have ended, after which its port is kept a while."""
+        return self.port is not None and OWNED in self.port.tags and not self.here and not _waits(self.port)
 
     def refusal(self) -> AddressInUse:
         """Return the error that names it."""
@@ -48,7 +45,7 @@ class Holder:
             named = f"port {port.id} ({what})" if what else f"port {port.id}"
             return _taken(self.address, f"{named}, which is not Fairlead's")
         host = "this host" if self.here else f"host {host_of(port)}"
-        if is_waiting(port) and not self._is_chosen:
+        if _waits(port):
             return _taken(self.address, f"a port that waits on {host} for a container")
         return _taken(self.address, f"a container on {host}, by port {port.id}")
 
@@ -72,8 +69,10 @@ class Choice:
         came = self.node.port_table.of_address(self.joined.id, self.address)
         if came and came.use in (*FREE, Use.KEPT, Use.LEAVING):
             return
-        if may_wait and await await_answers(self.node, self.joined.id):
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self.until - self.node.clock.now())):
+                if may_wait and await await_answers(self.node, self.joined.id):
+                    return
         holder = await find_holder(self.node, self.joined, self.address)
         if holder.port is None and self.unseen < _UNSEEN:
             self.unseen += 1  # it may have gone just now
@@ -89,6 +88,12 @@ async def find_holder(node: Node, joined: JoinedNetwork, address: IPAddress) -> 
     found = await node.network_service.find_ports(network_id=joined.network_id, address=address)
     port = next(iter(found), None)
     return Holder(address, port, here=bool(port and tag in port.tags))
+
+
+def _waits(port: Port) -> bool:
+    """Say whether a port waits for anybody: one that was made for a container has no name of its in the beginning."""
+    described = described_network(port.description)
+    return is_waiting(port) and not (described and described.single_use)
 
 
 def _taken(address: IPAddress, by: str) -> AddressInUse:
