@@ -32,7 +32,7 @@ class Holder:
 
     @property
     def may_go(self) -> bool:
-        """Whether it may be gone soon: another host's container may have ended, after which its port is kept a while."""
+        """Whether it may be gone soon: another host's, kept for a while after a container that may have ended."""
         return self.port is not None and OWNED in self.port.tags and not self.here and not _waits(self.port)
 
     def refusal(self) -> AddressInUse:
