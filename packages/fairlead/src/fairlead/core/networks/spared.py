@@ -31,8 +31,8 @@ def upper_part(
     hosts, ranges = ranges_without(cidr, set()), ranges_without(cidr, {gateway, *excluded})
     start = hosts[0].first + spared(hosts[0].size) if hosts else cidr[0]
     upper = _from(start, ranges)
-    lower = [one for one in ranges_without(cidr, set(excluded)) if int(one.first) < int(start)]
-    least = lower[-1].first if lower else start
+    below = [one for one in excluded if int(one) < int(start)]
+    least = max(below, key=int) + 1 if below else hosts[0].first if hosts else start
     if least == gateway:
         least += 1
     return (upper, least) if upper and int(least) < int(start) else (ranges, None)
