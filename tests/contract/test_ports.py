@@ -210,6 +210,14 @@ async def test_ports_are_found_by_what_they_are_for(neutron: NeutronService, net
     assert await neutron.find_ports(network_id=network.id, device_id="another") == []
 
 
+async def test_a_port_is_found_by_its_address(neutron: NeutronService, network: Network, subnet: Subnet) -> None:
+    wanted = await create_port(neutron, NewPort(network.id, at(subnet, "10.20.0.7")))
+    await create_port(neutron, NewPort(network.id, at(subnet, "10.20.0.77")))
+    found = await neutron.find_ports(network_id=network.id, address=ip_address("10.20.0.7"))
+    assert [port.id for port in found] == [wanted.id]
+    assert await neutron.find_ports(network_id=network.id, address=ip_address("10.20.0.8")) == []
+
+
 async def test_a_ports_name_device_description_and_addresses_change(
     neutron: NeutronService, network: Network, subnet: Subnet
 ) -> None:

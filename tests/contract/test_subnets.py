@@ -11,6 +11,7 @@ from fairlead.adapters.neutron import NeutronService
 from fairlead.model.errors import (
     Conflict,
     InvalidInput,
+    NoFreeAddress,
     NotFound,
     OverlappingSubnet,
     PermissionDenied,
@@ -57,6 +58,31 @@ async def test_pools_are_kept_as_given(neutron: NeutronService, network: Network
     pools = (("10.20.0.16", "10.20.0.31"), ("10.20.0.64", "10.20.0.79"))
     made = await neutron.create_subnet(new_subnet(network, "10.20.0.0/24", "10.20.0.1", pools))
     assert {(str(pool.first), str(pool.last)) for pool in made.allocation_pools} == set(pools)
+
+
+async def test_pools_may_grow_and_ports_get_addresses_of_what_is_new(neutron: NeutronService, network: Network) -> None:
+    made = await neutron.create_subnet(
+        new_subnet(network, "10.20.0.0/29", "10.20.0.1", (("10.20.0.6", "10.20.0.6"),), tags=frozenset({"fairlead"}))
+    )
+    first = await create_port(neutron, NewPort(network.id, (FixedIP(made.id),)))
+    with pytest.raises(NoFreeAddress):
+        await create_port(neutron, NewPort(network.id, (FixedIP(made.id),)))
+    ranges = [AddressRange(ip_address("10.20.0.5"), ip_address("10.20.0.6"))]
+    grown = await neutron.update_subnet(made.id, ranges)
+    assert (grown.allocation_pools, grown.tags, grown.gateway) == (tuple(ranges), made.tags, made.gateway)
+    second = await create_port(neutron, NewPort(network.id, (FixedIP(made.id),)))
+    assert [str(port.fixed_ips[0].address) for port in (first, second)] == ["10.20.0.6", "10.20.0.5"]
+
+
+async def test_pools_may_not_overlap_nor_leave_the_subnet_nor_take_the_gateway(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    wrong = (("10.20.0.1", "10.20.0.9"),), (("10.20.1.2", "10.20.1.9"),), (("10.20.0.2", "10.20.0.9"),) * 2
+    for pools in wrong:
+        with pytest.raises(InvalidInput):
+            await neutron.update_subnet(subnet.id, new_subnet(network, "10.20.0.0/24", pools=pools).allocation_pools)
+    with pytest.raises(NotFound):
+        await neutron.update_subnet(str(uuid.uuid4()), subnet.allocation_pools)
 
 
 async def test_a_subnet_may_have_no_gateway(neutron: NeutronService, network: Network) -> None:

@@ -6,12 +6,15 @@ usage: probe.py listen-udp ADDRESS PORT SECONDS      prints the size of each dat
        probe.py talk-tcp ADDRESS PORT SIZE           sends SIZE bytes, and wants them back
        probe.py frame DEVICE SOURCE_MAC SOURCE DESTINATION_MAC DESTINATION PORT [TEXT]
                                                      one UDP datagram as a raw frame
+       probe.py echo ADDRESS COUNT INTERVAL          that many pings; prints the numbers of those without an answer
 """
 
 import ipaddress
+import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
@@ -96,6 +99,36 @@ def frame(
         sender.send(ethernet + kind + header + udp)
 
 
+def echo(address: str, count: str, interval: str) -> None:
+    is_v6 = family(address) is socket.AF_INET6
+    protocol = socket.getprotobyname("ipv6-icmp" if is_v6 else "icmp")
+    asked, answered = (128, 129) if is_v6 else (8, 0)
+    missing, own = set(range(int(count))), os.getpid() & 0xFFFF
+    with socket.socket(family(address), socket.SOCK_RAW, protocol) as pinger:
+        for number in range(int(count)):
+            request = struct.pack("!BBHHH", asked, 0, 0, own, number)
+            if not is_v6:
+                request = request[:2] + checksum(request) + request[4:]
+            pinger.sendto(request, (address, 0))
+            collect(pinger, float(interval), missing, answered, own)
+        collect(pinger, 3.0, missing, answered, own)
+    print(*sorted(missing))
+
+
+def collect(pinger: socket.socket, seconds: float, missing: set[int], kind: int, own: int) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and missing:
+        pinger.settimeout(left)
+        try:
+            data = pinger.recv(2048)
+        except TimeoutError:
+            return
+        answer = data[(data[0] & 15) * 4 :] if pinger.family is socket.AF_INET else data
+        got, _, _, owner, number = struct.unpack("!BBHHH", answer[:8])
+        if (got, owner) == (kind, own):
+            missing.discard(number)
+
+
 def checksum(data: bytes) -> bytes:
     """The internet's (RFC 1071), of an even number of bytes."""
     words = sum(struct.unpack(f"!{len(data) // 2}H", data))
@@ -111,5 +144,6 @@ if __name__ == "__main__":
         "listen-tcp": listen_tcp,
         "talk-tcp": talk_tcp,
         "frame": frame,
+        "echo": echo,
     }
     COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -325,3 +325,29 @@ async def test_a_network_of_which_neutron_tells_nothing_keeps_no_other_from_bein
     peers = {str(peer.parts[0]) for peer in one.core.blocks.peers(good.id)}
     assert peers
     assert peers <= set(one.routes())
+
+
+async def test_what_is_picked_leaves_the_lower_part_of_a_block_to_people_until_no_other_is_left(launch: Launch) -> None:
+    node = await launch(1)
+    network = await node.network_create(WEB)
+    (block,) = node.guard.networks[0].blocks
+    boundary = block[block.num_addresses // 2]
+
+    async def run() -> int:
+        return int(ip_address((await node.run(network)).address.split("/")[0]))
+
+    upper = [await run() for _ in range(block.num_addresses // 2)]
+    assert sorted(upper) == list(range(int(boundary), int(block[-1]) + 1))
+    chosen = block[5]
+    assert (await node.run(network, ip=str(chosen))).address == f"{chosen}/32"
+    lower = [await run() for _ in range(20)]
+    assert lower == sorted(lower, reverse=True)
+    assert max(lower) == int(boundary) - 1
+
+
+async def test_an_address_that_was_given_back_rests_while_others_of_the_block_are_free(launch: Launch) -> None:
+    node = await launch(1)
+    network = await node.network_create(WEB)
+    first = await node.run(network)
+    await node.rm(first)
+    assert first.address not in {(await node.run(network)).address for _ in range(20)}

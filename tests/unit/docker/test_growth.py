@@ -34,9 +34,10 @@ async def live(host: Host, cloud: FakeCloud, number: int) -> None:
     cloud.fail(Fault(method="DELETE", path="/ports/", status=500))
     for container in [await host.run(network), await host.run(network, ip=f"10.{number}.0.200")]:
         await host.rm(container)
-    cloud.fail(Fault(method="POST", path="/ports", status=409, kind="IpAddressAlreadyAllocated"))
+    cloud.fail(Fault(method="POST", path="/ports", status=409, kind="IpAddressAlreadyAllocated", times=20))
     with pytest.raises(DriverError):
         await host.run(network, ip=f"10.{number}.0.201")
+    cloud._faults.clear()
     host.dataplane.broken = DataplaneError("no")
     await host.behind(10)
     host.dataplane.broken = None

@@ -122,7 +122,7 @@ def test_what_is_made_up_of_the_types_is_read(kind: Kind) -> None:
 
 def test_everything_that_is_read_is_tried() -> None:
     written = {"_NewNetworkWire", "_NewSubnetWire", "_NewPortWire", "_PortChangeWire", "_NewGroupWire", "_NewRuleWire"}
-    written |= {"_PortOnlyWire"}
+    written |= {"_PortOnlyWire", "_SubnetChangeWire"}
     tried, rest = set[Kind](), list(ANSWERS)
     while rest:
         kind = rest.pop()

@@ -69,6 +69,10 @@ class Books:
             return len(numbers)
         return sum(any(int(pool.first) <= number <= int(pool.last) for pool in pools) for number in numbers)
 
+    def look_anew(self, subnet_id: str) -> None:
+        """Forget below which address a subnet has no free one: its pools change."""
+        self._lowest.pop(subnet_id, None)
+
     def free_address(
         self, subnet_id: str, pools: Iterable[AddressRange], besides: Collection[IPAddress]
     ) -> IPAddress | None:

@@ -63,6 +63,8 @@ class Networking:
         self._store.check_revision(item, revision)
         if collection == "ports":
             self._ports.prepare_change(item, change, caller)
+        elif collection == "subnets":
+            self._subnets.prepare_change(item, change)
         elif collection == "routers" and "routes" in change:
             self.routers.check_routes(item, change["routes"])
         changed = {key: value for key, value in change.items() if item.get(key) != value}

@@ -1,6 +1,6 @@
 """The rules of subnets: ranges that do not overlap, gateways and allocation pools that fit."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead_lab.fakes import addresses
@@ -52,6 +52,13 @@ class Subnets:
         network["subnets"].append(subnet["id"])
         self._store.revise(network)
         return subnet
+
+    def prepare_change(self, subnet: Resource, change: Resource) -> None:
+        """Check a change of a subnet's allocation pools."""
+        if "allocation_pools" in change:
+            gateway = ip_address(subnet["gateway_ip"]) if subnet["gateway_ip"] else None
+            addresses.read_pools(change["allocation_pools"], ip_network(subnet["cidr"]), gateway)
+            self._store.books.look_anew(subnet["id"])
 
     @staticmethod
     def _gateway(wanted: Resource, cidr: IPNetwork) -> IPAddress | None:

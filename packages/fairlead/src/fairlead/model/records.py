@@ -101,6 +101,7 @@ class Use(StrEnum):
 
     FRESH = "fresh"  # free, and never used
     RETURNED = "returned"  # free again, though perhaps not rested yet
+    KEPT = "kept"  # free again, for whoever asks for its address; it goes soon
     RESERVED = "claimed"
     ATTACHED = "attached"
     LEAVING = "leaving"
@@ -114,7 +115,8 @@ class Allocation:
     for one. owner and interface: the attachment's (`AttachmentKey`), empty while there is none. since: epoch seconds
     of the last change of use.
 
-    single_use: it serves one attachment and goes with it: a user chose its address or MAC, or OVN did not wire it.
+    single_use: a user chose its address or MAC. After its attachment it is kept for a while for whoever asks for the
+    same again, and goes. unwired: OVN did not wire it: it goes with its attachment.
     rests_until: epoch seconds before which it is not given out again, 0 where it never was.
     told: the owner that Neutron shows as the port's, empty where it shows none.
     dirty: its devices have been a container's, and are made anew before another has them.
@@ -131,6 +133,7 @@ class Allocation:
     owner: str = ""
     interface: str = ""
     single_use: bool = False
+    unwired: bool = False
     leaving: bool = False
     rests_until: float = 0.0
     told: str = ""
@@ -148,6 +151,8 @@ class Allocation:
             return Use.ATTACHED
         if self.reserved:
             return Use.RESERVED
+        if self.single_use:
+            return Use.KEPT
         return Use.RETURNED if self.rests_until else Use.FRESH
 
     def address(self, version: int) -> IPAddress | None:
@@ -213,7 +218,7 @@ class ReservedAddress:
 
 
 FREE = (Use.RETURNED, Use.FRESH)
-"""The uses of ports that wait to be given out."""
+"""The uses of ports that wait to be given out to anybody."""
 
 KINDS = (JoinedNetwork, Batch, Allocation, Origin, Lease, ReservedAddress)
 """What the core remembers."""

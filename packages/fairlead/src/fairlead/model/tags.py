@@ -5,11 +5,12 @@ separates tags in a filter, and no slash where it is put into a path.
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2s
 from ipaddress import ip_address, ip_network
 
-from fairlead.model.network import IPAddress, IPNetwork, Network
+from fairlead.model.network import IPAddress, IPNetwork, Network, Port
 from fairlead.model.records import JoinedNetwork, JoinedSubnet
 
 OWNED = "fairlead"
@@ -24,6 +25,7 @@ PORT_OWNER = "fairlead:container"
 _MEMBER = "fairlead:host="
 _NODE = "fairlead:node="
 
+_WAITING = "/waiting"
 _MADE_BY = "Made by Fairlead"
 _SERVES = "Container network "
 _INTERNAL = "internal"
@@ -32,6 +34,7 @@ _RANGE = "range "
 _GATEWAY = "gateway "
 _PART = "addresses of "
 _ROUTED = "fairlead:routed="
+_SPARES = "fairlead:spares="
 _TAG_LIMIT = 60
 SHORT_ID = 12
 """Characters of a door's id that its own listings show."""
@@ -118,6 +121,20 @@ def batch_tag(batch_id: str) -> str:
     return f"fairlead:batch={batch_id}"
 
 
+def spare_tag(least: IPAddress) -> str:
+    """Tag a subnet whose allocation pools may grow downwards to an address, once they are used up."""
+    return f"{_SPARES}{least}"
+
+
+def spared_from(tags: Collection[str]) -> IPAddress | None:
+    """Read out of a subnet's tags the address down to which its allocation pools may grow."""
+    for tag in tags:
+        if tag.startswith(_SPARES):
+            with suppress(ValueError):
+                return ip_address(tag.removeprefix(_SPARES))
+    return None
+
+
 def network_name(cidr: IPNetwork) -> str:
     """Name a network of which only the range is known."""
     return f"fairlead-{str(cidr).replace('/', '-')}"
@@ -138,7 +155,17 @@ def is_owned(network: Network) -> bool:
 
 def port_name(host: str, owner: str) -> str:
     """Name a port by its host and the attachment's owner; empty: it waits for one."""
-    return f"{host}/{owner[:SHORT_ID]}" if owner else f"{host}/waiting"
+    return f"{host}/{owner[:SHORT_ID]}" if owner else f"{host}{_WAITING}"
+
+
+def is_waiting(port: Port) -> bool:
+    """Say whether a port's name tells that it waits for an owner; it may be a minute behind."""
+    return port.name.endswith(_WAITING)
+
+
+def host_of(port: Port) -> str:
+    """Read the host out of a port's name."""
+    return port.name.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from fairlead.model.network import (
+    AddressRange,
     CloudView,
     Headroom,
     HostRoute,
+    IPAddress,
     IPNetwork,
     Network,
     NewNetwork,
@@ -81,6 +83,13 @@ class NetworkService(Protocol):
         """Make a subnet. Raises OverlappingSubnet, QuotaExceeded, NotFound (its network), InvalidInput."""
         ...
 
+    async def update_subnet(self, subnet_id: str, allocation_pools: Sequence[AddressRange]) -> Subnet:
+        """Pick addresses out of other ranges from now on; ports keep theirs.
+
+        Raises NotFound, InvalidInput (out of bounds, with the gateway, or overlapping each other).
+        """
+        ...
+
     async def delete_subnet(self, subnet_id: str) -> None:
         """Delete a subnet. Raises StillInUse."""
         ...
@@ -92,6 +101,7 @@ class NetworkService(Protocol):
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
+        address: IPAddress | None = None,
         security_group: str = "",
         tags: Collection[str] = (),
     ) -> list[Port]:

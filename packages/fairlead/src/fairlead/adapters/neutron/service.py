@@ -16,9 +16,11 @@ from fairlead.adapters.neutron.tags import Tags
 from fairlead.adapters.neutron.trunks import Trunks
 from fairlead.model.errors import Conflict
 from fairlead.model.network import (
+    AddressRange,
     CloudView,
     Headroom,
     HostRoute,
+    IPAddress,
     IPNetwork,
     Network,
     NewNetwork,
@@ -193,6 +195,13 @@ class NeutronService:
             made.tags = sorted(new.tags)
         return made.model()
 
+    async def update_subnet(self, subnet_id: str, allocation_pools: Sequence[AddressRange]) -> Subnet:
+        """Pick addresses out of other ranges from now on; ports keep theirs."""
+        body = await self._client.call(
+            "PUT", f"/subnets/{segment(subnet_id)}", body=wire.subnet_pools_body(allocation_pools)
+        )
+        return read_one(body, "subnet", wire.SubnetWire).model()
+
     async def delete_subnet(self, subnet_id: str) -> None:
         """Delete a subnet."""
         await self._resources.delete(f"/subnets/{segment(subnet_id)}")
@@ -204,6 +213,7 @@ class NeutronService:
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
+        address: IPAddress | None = None,
         security_group: str = "",
         tags: Collection[str] = (),
     ) -> list[Port]:
@@ -217,6 +227,7 @@ class NeutronService:
             network_id=network_id,
             device_id=device_id,
             mac_address=mac,
+            fixed_ips=f"ip_address={address}" if address else "",
             security_groups=security_group,
             tags=tags,
             project_id=project_id,

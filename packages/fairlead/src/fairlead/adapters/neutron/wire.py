@@ -69,6 +69,10 @@ class PoolWire(msgspec.Struct):
         return AddressRange(ip_address(self.start), ip_address(self.end))
 
 
+class _SubnetChangeWire(msgspec.Struct):
+    allocation_pools: list[PoolWire]
+
+
 class RouteWire(msgspec.Struct):
     """A route of a subnet's hosts, or of a router."""
 
@@ -315,9 +319,13 @@ def new_network_body(new: NewNetwork) -> bytes:
     return _body("network", _NewNetworkWire(new.name, new.description))
 
 
+def subnet_pools_body(pools: Iterable[AddressRange]) -> bytes:
+    """Write the body of PUT /subnets/{id} that changes its allocation pools."""
+    return _body("subnet", _SubnetChangeWire(_pools(pools)))
+
+
 def new_subnet_body(new: NewSubnet) -> bytes:
     """Write the body of POST /subnets."""
-    pools = [PoolWire(str(pool.first), str(pool.last)) for pool in new.allocation_pools]
     return _body(
         "subnet",
         _NewSubnetWire(
@@ -328,7 +336,7 @@ def new_subnet_body(new: NewSubnet) -> bytes:
             name=new.name,
             enable_dhcp=False,
             description=new.description,
-            allocation_pools=pools,
+            allocation_pools=_pools(new.allocation_pools),
             host_routes=[RouteWire(str(route.destination), str(route.nexthop)) for route in new.host_routes],
         ),
     )
@@ -379,6 +387,10 @@ def _new_port(new: NewPort) -> _NewPortWire:
 
 def _fixed_ips(fixed_ips: tuple[FixedIP, ...]) -> list[FixedIPWire]:
     return [FixedIPWire(fixed.subnet_id, str(fixed.address) if fixed.address else "") for fixed in fixed_ips]
+
+
+def _pools(ranges: Iterable[AddressRange]) -> list[PoolWire]:
+    return [PoolWire(str(one.first), str(one.last)) for one in ranges]
 
 
 def _body(key: str, value: msgspec.Struct) -> bytes:

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from fairlead.core.blocks.addresses import BlockAddresses, mac_of
+from fairlead.core.blocks.addresses import BlockAddresses
 from fairlead.core.networks.held import not_reserved
+from fairlead.core.networks.macs import mac_of
 from fairlead.model.attachment import Assigned, AttachmentKey
 from fairlead.model.errors import AddressInUse, NotFound
 from fairlead.model.network import IPAddress

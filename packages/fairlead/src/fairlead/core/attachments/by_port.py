@@ -10,12 +10,23 @@ import structlog
 
 from fairlead.concurrency import KeyedLocks
 from fairlead.core.networks.held import not_reserved
+from fairlead.core.networks.macs import mac_of
 from fairlead.core.warm.devices import Devices, vif_of
+from fairlead.core.warm.holders import GIVEN_UP_WITHIN, Choice
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.pools import WarmPools
 from fairlead.core.warm.provisioning import delete_port, make_ports
+from fairlead.core.warm.shortage import finish_deletion, spare
 from fairlead.model.attachment import Assigned, AttachmentKey
-from fairlead.model.errors import AddressInUse, Conflict, NotFound, UnsupportedRequest, WiringTimeout
+from fairlead.model.errors import (
+    AddressInUse,
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    UnsupportedRequest,
+    WiringTimeout,
+)
 from fairlead.model.network import FixedIP, IPAddress, PortChange
 from fairlead.model.records import FREE, Allocation, JoinedNetwork, JoinedSubnet, Use
 from fairlead.model.tags import unknown_owner
@@ -41,7 +52,7 @@ class PortAddressing:
         QuotaExceeded.
         """
         is_first = subnet == joined.subnets[0]
-        if address is not None and await self._known(joined, address, is_first=is_first):
+        if not is_first and address is not None and await self._known(joined, address, is_first=False):
             return address
         if not is_first:
             async with self.locks.hold(joined.id):
@@ -125,7 +136,7 @@ class PortAddressing:
             return await self.devices.wire(joined, self._get(key))
         except WiringTimeout:
             # Neutron may have lost the port: nobody else shall be given it.
-            self.node.port_table.put(replace(self._get(key), single_use=True))
+            self.node.port_table.put(replace(self._get(key), unwired=True))
             raise
 
     def vif(self, joined: JoinedNetwork, key: AttachmentKey) -> Vif:
@@ -181,25 +192,45 @@ class PortAddressing:
                 code="address-attached-here",
                 details={"address": address, "owner": allocation.owner[:12]},
             )
-        if allocation.use in FREE and is_first:
+        if allocation.use in (*FREE, Use.KEPT) and is_first:
             self.node.port_table.put(
                 replace(allocation, reserved=frozenset({address}), single_use=True, since=self.node.clock.now())
             )
             return True
+        if address in allocation.reserved and is_first and not allocation.single_use:
+            raise AddressInUse(
+                f"address {address} was just given to another container on this host",
+                remedy="choose another address",
+                code="address-taken",
+            )
         return address in allocation.reserved
 
     async def _make_chosen(self, joined: JoinedNetwork, address: IPAddress) -> None:
+        """Make a port with the address, and a MAC that follows from it: neighbours know it, wherever it was before."""
         first, *rest = joined.subnets
         fixed_ips = (FixedIP(first.subnet_id, address), *(FixedIP(subnet.subnet_id) for subnet in rest))
-        try:
-            (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, single_use=True)
-        except AddressInUse as error:
-            raise AddressInUse(
-                f"address {address} is taken, perhaps by a port that waits on another host",
-                remedy="choose another address",
-                code="address-taken",
-            ) from error
-        self.node.port_table.put(replace(made, reserved=frozenset({address})))
+        choice, mac, leaving = self._choice(joined, address), mac_of(address), self.node.port_table.leaving()
+        while not await self._known(joined, address, is_first=True):
+            try:
+                (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+            except AddressInUse as error:
+                await choice.wait(error)
+                if choice.unseen > 1:
+                    mac = ""  # it may be the MAC that is taken
+            except PermissionDenied:
+                if not mac:
+                    raise
+                mac = ""  # a network that another project shares
+            except QuotaExceeded:
+                networks = self.node.store.all(JoinedNetwork)
+                if not await finish_deletion(self.node, leaving) and not await spare(self.node, 1, networks):
+                    raise
+            else:
+                self.node.port_table.put(replace(made, reserved=frozenset({address})))
+
+    def _choice(self, joined: JoinedNetwork, address: IPAddress) -> Choice:
+        until = self.node.clock.now() + self.warm.limits.cool_down + GIVEN_UP_WITHIN
+        return Choice(self.node, joined, address, until)
 
     async def _reserve_second(
         self, joined: JoinedNetwork, subnet: JoinedSubnet, address: IPAddress | None
@@ -214,18 +245,26 @@ class PortAddressing:
             raise Conflict(f"no port waits for an address of {subnet.cidr}", remedy="start the container again")
         allocation = waiting[0]
         if address is not None and address not in allocation.addresses:
-            await self._free(joined, address)
-            allocation = await _change_address(self.node, joined, replace(allocation, single_use=True), address)
+            allocation = await self._choose_second(joined, replace(allocation, single_use=True), address)
         given = allocation.address(version)
         if given is None:
             raise Conflict(f"a port has no address of {subnet.cidr}", remedy="see Neutron's log")
         self.node.port_table.put(replace(allocation, reserved=allocation.reserved | {given}))
         return given
 
+    async def _choose_second(self, joined: JoinedNetwork, allocation: Allocation, address: IPAddress) -> Allocation:
+        choice = self._choice(joined, address)
+        while True:
+            await self._free(joined, address)
+            try:
+                return await _change_address(self.node, joined, allocation, address)
+            except AddressInUse as error:
+                await choice.wait(error)
+
     async def _free(self, joined: JoinedNetwork, address: IPAddress) -> None:
-        """Give up a waiting port of this host's that has an address which a user chose for another."""
+        """Give up a port of this host's that no container has, with an address which a user chose for another."""
         holder = self.node.port_table.of_address(joined.id, address)
-        if holder and holder.use in FREE:
+        if holder and holder.use in (*FREE, Use.KEPT, Use.LEAVING):
             await delete_port(self.node, self.node.port_table.put(replace(holder, leaving=True)))
 
     async def _move(self, joined: JoinedNetwork, address: IPAddress, to: Allocation) -> Allocation:
@@ -264,8 +303,18 @@ class PortAddressing:
         if await self.node.network_service.find_ports(network_id=joined.network_id, mac=mac):
             raise AddressInUse(f"MAC address {mac} is used by another port", remedy="choose another MAC address")
         await delete_port(self.node, self.node.port_table.put(replace(allocation, leaving=True)))
-        (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
-        return made
+        choice = self._choice(joined, allocation.addresses[0])
+        while True:
+            try:
+                (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+            except AddressInUse as error:
+                if choice.unseen > 1:
+                    raise  # it is the MAC that is taken
+                for address in allocation.addresses:
+                    await self._free(joined, address)  # made ahead meanwhile
+                await choice.wait(error)
+            else:
+                return made
 
 
 async def _change_address(

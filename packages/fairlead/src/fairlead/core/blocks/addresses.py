@@ -1,6 +1,7 @@
 """Addresses out of a node's blocks: given out and taken back without a call of Neutron's.
 
-They are given out in turn, so that one that was taken back rests as long as its block allows.
+They are given out in turn, so that one that was taken back rests as long as its block allows; out of a block's upper
+part, and of the lower one, which is left to those who choose, only when that is used up.
 """
 
 from collections.abc import Collection, Iterator
@@ -11,8 +12,9 @@ import structlog
 from fairlead.core.background.grace import UNCLAIMED
 from fairlead.core.blocks.blocks import block_length
 from fairlead.core.blocks.networks import BlockMembership
+from fairlead.core.networks.spared import spared
 from fairlead.model.errors import AddressInUse, InvalidInput, NoFreeAddress
-from fairlead.model.network import IPAddress, IPNetwork
+from fairlead.model.network import AddressRange, IPAddress, IPNetwork
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, ReservedAddress
 from fairlead.ports.dataplane import Dataplane
 
@@ -57,7 +59,7 @@ class BlockAddresses:
         self._store.delete(ReservedAddress, reserved.id)
         self._networks.wake_up.wake()
         lease = self._store.get(Lease, joined_id)
-        if lease and (place := _place(_parts(lease, address.version), address)) is not None:
+        if lease and (place := _place(_upper(_parts(lease, address.version)), address)) is not None:
             # An agent that has only just started begins behind it.
             self._last.setdefault((joined_id, address.version), place)
 
@@ -115,13 +117,18 @@ class BlockAddresses:
 
     def _next(self, joined: JoinedNetwork, subnet: JoinedSubnet, lease: Lease) -> IPAddress | None:
         parts, kept = _parts(lease, subnet.cidr.version), _kept(subnet)
+        upper, lower = _upper(parts), _lower(parts)
         key = (joined.id, subnet.cidr.version)
-        for place in _turn(self._last.get(key, -1) + 1, sum(part.num_addresses for part in parts)):
-            address = _at(parts, place)
-            if address not in kept and self._store.get(ReservedAddress, str(address)) is None:
+
+        def is_free(address: IPAddress) -> bool:
+            return address not in kept and self._store.get(ReservedAddress, str(address)) is None
+
+        for place in _turn(self._last.get(key, -1) + 1, sum(one.size for one in upper)):
+            if is_free(address := _at(upper, place)):
                 self._last[key] = place
                 return address
-        return None
+        downwards = (_at(lower, place) for place in reversed(range(sum(one.size for one in lower))))
+        return next(filter(is_free, downwards), None)
 
     async def _choose(self, joined: JoinedNetwork, subnet: JoinedSubnet, address: IPAddress) -> IPAddress:
         reserved = self._store.get(ReservedAddress, str(address))
@@ -150,11 +157,6 @@ class BlockAddresses:
         return address
 
 
-def mac_of(address: IPAddress) -> str:
-    """Return a locally administered MAC (RFC 7042, 2.1) that ends in the address's last four bytes."""
-    return (b"\x02\x42" + address.packed[-4:]).hex(":")
-
-
 def _parts(lease: Lease, version: int) -> list[IPNetwork]:
     return [part for part in lease.parts if part.version == version]
 
@@ -165,20 +167,28 @@ def _kept(subnet: JoinedSubnet) -> set[IPAddress]:
     return {*ends, *subnet.excluded, *((subnet.gateway,) if subnet.gateway else ())}
 
 
-def _at(parts: list[IPNetwork], place: int) -> IPAddress:
-    for part in parts:
-        if place < part.num_addresses:
-            return part.network_address + place
-        place -= part.num_addresses
+def _upper(parts: list[IPNetwork]) -> list[AddressRange]:
+    return [AddressRange(part[0] + spared(part.num_addresses), part[-1]) for part in parts]
+
+
+def _lower(parts: list[IPNetwork]) -> list[AddressRange]:
+    return [AddressRange(part[0], part[0] + number - 1) for part in parts if (number := spared(part.num_addresses))]
+
+
+def _at(ranges: list[AddressRange], place: int) -> IPAddress:
+    for one in ranges:
+        if place < one.size:
+            return one.first + place
+        place -= one.size
     raise IndexError(place)
 
 
-def _place(parts: list[IPNetwork], address: IPAddress) -> int | None:
+def _place(ranges: list[AddressRange], address: IPAddress) -> int | None:
     before = 0
-    for part in parts:
-        if address in part:
-            return before + int(address) - int(part.network_address)
-        before += part.num_addresses
+    for one in ranges:
+        if address in one:
+            return before + int(address) - int(one.first)
+        before += one.size
     return None
 
 

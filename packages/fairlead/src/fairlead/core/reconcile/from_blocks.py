@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import structlog
 
 from fairlead.core.background.evidence import Evidence
-from fairlead.core.blocks.addresses import mac_of
 from fairlead.core.blocks.blocks import Block
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.blocks.port_security import is_within
+from fairlead.core.networks.macs import mac_of
 from fairlead.core.networks.ranges import first_address
 from fairlead.model.errors import CloudUnavailable, Denied, InvalidInput, Unavailable
 from fairlead.model.network import IPNetwork, Network, Port

@@ -96,7 +96,7 @@ class Devices:
         port_table = self._node.port_table
         held = [joined for joined in self._node.store.all(JoinedNetwork) if joined.step is Step.HELD]
         for joined in held:
-            for allocation in port_table.in_use(joined.id, Use.RESERVED, Use.RETURNED):
+            for allocation in port_table.in_use(joined.id, Use.RESERVED, Use.RETURNED, Use.KEPT):
                 if allocation.dirty:
                     yield joined, allocation
         for joined in held:

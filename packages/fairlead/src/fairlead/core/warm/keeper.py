@@ -143,7 +143,7 @@ class Keeper:
             if batch.id not in self._node.provisioning and self._look_from.get(batch.id, 0.0) <= now:
                 yield Job(batch.id, "find out about ports", partial(self._find_lost, batch))
         if now >= self.backoff.not_before:
-            yield from self._loose_ends(networks)
+            yield from self._loose_ends(networks, now)
         held = [joined for joined in networks if joined.step is Step.HELD]
         # While all is well starts ask for themselves.
         lacking = [] if self.backoff.is_fair(now) else [joined for joined in held if self._warm.lacks(joined.id)]
@@ -159,7 +159,12 @@ class Keeper:
         if now >= self.errands.not_before:
             yield from self._errands(held, now)
 
-    def _loose_ends(self, networks: list[JoinedNetwork]) -> Iterator[Job]:
+    def _loose_ends(self, networks: list[JoinedNetwork], now: float) -> Iterator[Job]:
+        for joined in networks:
+            # None of these has been tried yet; those that are leaving take turns.
+            for allocation in self._node.port_table.in_use(joined.id, Use.KEPT):
+                if allocation.since + self._warm.limits.cool_down <= now:
+                    yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         for allocation in self._node.port_table.leaving():
             if not self._being_left(allocation.joined_id):
                 yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
@@ -182,7 +187,7 @@ class Keeper:
         return self._memberships.locks.is_held(joined_id)
 
     def _leavings(self, joined: JoinedNetwork) -> Iterator[Job]:
-        left = self._node.port_table.in_use(joined.id, *FREE, Use.RESERVED)
+        left = self._node.port_table.in_use(joined.id, *FREE, Use.KEPT, Use.RESERVED)
         for allocation in left:
             yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         making = any(batch.joined_id == joined.id for batch in self._node.store.all(Batch))

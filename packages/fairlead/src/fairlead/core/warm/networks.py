@@ -15,11 +15,12 @@ from fairlead.core.networks.held import still_attached
 from fairlead.core.networks.lookup import find_network
 from fairlead.core.networks.memberships import Found
 from fairlead.core.networks.ranges import first_address, ranges_without
+from fairlead.core.networks.spared import spare_tags, upper_part
 from fairlead.core.networks.spec import NetworkSpec, RangeSpec
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.provisioning import delete_ports
-from fairlead.model.errors import Conflict, NotFound, OverlappingSubnet
-from fairlead.model.network import IPNetwork, Network, NewNetwork, NewSubnet, Subnet
+from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
+from fairlead.model.network import AddressRange, IPAddress, IPNetwork, Network, NewNetwork, NewSubnet, Subnet
 from fairlead.model.records import Batch, JoinedNetwork, JoinedSubnet, NetworkReference, Step, Use
 from fairlead.model.tags import (
     OWNED,
@@ -114,6 +115,8 @@ class PortMembership:
 
     async def _create(self, record: JoinedNetwork, reference: NetworkReference, ranges: Sequence[RangeSpec]) -> Network:
         service = self.node.network_service
+        for one in ranges:
+            _pools(one)  # refused before anything is made
         tags = {OWNED, member_tag(await self.node.host(), self.node.id, record.id)}
         if not reference.name:
             tags |= {pool_tag(one.cidr) for one in ranges}
@@ -229,13 +232,33 @@ def _has_members(network: Network) -> bool:
 
 
 def _new_subnet(network: Network, wanted: RangeSpec) -> NewSubnet:
-    gateway = wanted.gateway or first_address(wanted.cidr)
-    limited = bool(wanted.excluded or wanted.part)
+    gateway = _gateway(wanted)
+    pools, least = _pools(wanted)
     return NewSubnet(
         network_id=network.id,
         cidr=wanted.cidr,
         gateway=gateway,
         name=network_name(wanted.cidr),
-        allocation_pools=ranges_without(wanted.cidr, {gateway, *wanted.excluded}, wanted.part) if limited else (),
-        tags=frozenset({OWNED}),
+        allocation_pools=pools,
+        tags=frozenset({OWNED}) | spare_tags(least),
     )
+
+
+def _gateway(wanted: RangeSpec) -> IPAddress:
+    return wanted.gateway or first_address(wanted.cidr)
+
+
+def _pools(wanted: RangeSpec) -> tuple[tuple[AddressRange, ...], IPAddress | None]:
+    """Return a new subnet's pools, and the address down to which they may grow. Raises InvalidInput for none."""
+    gateway = _gateway(wanted)
+    if wanted.part:
+        pools, least = ranges_without(wanted.cidr, {gateway, *wanted.excluded}, wanted.part), None
+    else:
+        pools, least = upper_part(wanted.cidr, gateway, wanted.excluded)
+    if not pools:
+        raise InvalidInput(
+            f"{wanted.part or wanted.cidr} is too small: it has no address for containers beside gateway {gateway}",
+            remedy="give a larger range",
+            code="range-too-small",
+        )
+    return pools, least

@@ -17,7 +17,7 @@ class Node:
 
     port_table: of the store's allocations. id: the node's own, whatever its name. host_name: given by the operator;
     empty: what the switch says. nesting: how ports become this node's. provisioning: of each batch whose answer is
-    waited for, by its id, what is set when it has come.
+    waited for, by its id, what is set when it has come. deletions: of each port that is being deleted, the same.
     """
 
     network_service: NetworkService
@@ -29,6 +29,7 @@ class Node:
     host_name: str = ""
     nesting: Nesting = field(default_factory=OnChassis)
     provisioning: dict[str, asyncio.Event] = field(default_factory=dict)
+    deletions: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def host(self) -> str:
         """Return the name by which Neutron knows this host. Raises SwitchUnavailable."""

@@ -16,17 +16,19 @@ import structlog
 from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.unawaited import Unawaited
 from fairlead.core.warm.node import Node
-from fairlead.core.warm.provisioning import delete_port, make_ports
+from fairlead.core.warm.provisioning import make_ports
+from fairlead.core.warm.shortage import await_answers, finish_deletion, spare, spread
 from fairlead.core.warm.sizing import REFILL_TIME, Demand, PoolLimits, Watermarks, watermarks
 from fairlead.model.errors import (
     CloudUnavailable,
     Conflict,
+    Exhausted,
     FairleadError,
     NoFreeAddress,
     QuotaExceeded,
     Unavailable,
 )
-from fairlead.model.records import FREE, Allocation, JoinedNetwork
+from fairlead.model.records import FREE, Allocation, JoinedNetwork, Use
 
 log = structlog.get_logger(__name__)
 
@@ -107,13 +109,12 @@ class WarmPools:
         return taken
 
     def give_back(self, allocation: Allocation) -> None:
-        """Let a port rest until it is given out again; one that a user chose goes."""
-        now = self._node.clock.now()
-        free = replace(allocation, reserved=frozenset(), owner="", since=now)
-        if allocation.single_use:
-            self._node.port_table.put(replace(free, leaving=True))
-        else:
-            self._node.port_table.put(replace(free, rests_until=now + self.limits.cool_down))
+        """Let a port rest until it is given out again; one that a user chose is kept for as long, and goes."""
+        now, rest = self._node.clock.now(), self.limits.cool_down
+        leaving = allocation.unwired or (allocation.single_use and not rest)
+        rests_until = 0.0 if leaving else now + rest
+        free = replace(allocation, reserved=frozenset(), owner="", since=now, leaving=leaving, rests_until=rests_until)
+        self._node.port_table.put(free)
         self._changed()
 
     def pool(self, joined_id: str) -> Pool:
@@ -164,18 +165,25 @@ class WarmPools:
         Raises what make_ports raises; all who wait hear of it.
         """
         pool = self.pool(joined.id)
-        count = min(count, self.portion)
+        count, leaving = min(count, self.portion), self._node.port_table.leaving()
         try:
             while True:
                 try:
                     await self.make(joined, count)
                     break
                 except (QuotaExceeded, NoFreeAddress) as error:
+                    if self.has_waiters(pool):
+                        self.hand_out()  # what came meanwhile
+                        if not self.has_waiters(pool):
+                            break
                     if isinstance(error, QuotaExceeded) and await self._spare(joined.id, min(count, len(pool.waiters))):
                         continue
-                    if count == 1:
+                    if count > 1:
+                        count //= 2
+                    elif not await self._find_some(pool, joined, error, leaving):
                         raise
-                    count //= 2
+                    elif not self.has_waiters(pool):
+                        break
             self.hand_out()
         except Exception as error:  # whatever it is, those who wait must hear of it
             for waiter in pool.waiters:
@@ -190,9 +198,8 @@ class WarmPools:
             joined = self._node.store.get(JoinedNetwork, joined_id) if self.has_waiters(pool) else None
             while joined and self.has_waiters(pool):
                 free = self._node.port_table.first_free(joined_id, self._node.clock.now())
-                if free is None:
+                if not self._give(pool, joined, free):
                     break
-                pool.waiters.popleft().set_result(self._claim(joined, free))
             if joined and pool.waiters:
                 self._begin(pool, joined)
 
@@ -206,6 +213,37 @@ class WarmPools:
         while pool.waiters and pool.waiters[0].done():
             pool.waiters.popleft()
         return bool(pool.waiters)
+
+    async def _find_some(self, pool: Pool, joined: JoinedNetwork, error: Exhausted, leaving: list[Allocation]) -> bool:
+        """Say whether a start that Neutron has no room for is served after all, or may be asked for again.
+
+        A rest is a preference: what has rested longest is given before a container is refused.
+        """
+        table = self._node.port_table
+        if not self.has_waiters(pool):
+            return False
+        try:
+            if await await_answers(self._node, joined.id):
+                self.hand_out()
+                return True
+            if self._give(pool, joined, table.longest_resting(joined.id)):
+                return True
+            is_quota = isinstance(error, QuotaExceeded)
+            if await finish_deletion(self._node, leaving, "" if is_quota else joined.id):
+                return True
+            if not is_quota and await spread(self._node, joined):
+                return True
+        except FairleadError as trouble:
+            log.info("no room was found for a start", network=joined.id, error=str(trouble))
+        return self._give(pool, joined, next(iter(table.in_use(joined.id, Use.KEPT)), None))
+
+    def _give(self, pool: Pool, joined: JoinedNetwork, free: Allocation | None) -> bool:
+        """Give a port to the start that has waited longest; say whether there were both."""
+        if free is None or not self.has_waiters(pool):
+            return False
+        claimed = self._claim(joined, free)
+        pool.waiters.popleft().set_result(claimed)
+        return True
 
     def _claim(self, joined: JoinedNetwork, free: Allocation) -> Allocation:
         version = joined.subnets[0].cidr.version
@@ -262,12 +300,7 @@ class WarmPools:
             pool.serving = None
             self._changed()
 
-    async def _spare(self, joined_id: str, count: int) -> int:
-        """Delete free ports of other networks' pools, so that the quota allows more; return how many."""
+    async def _spare(self, joined_id: str, count: int) -> bool:
+        """Delete free ports of other networks' pools, so that the quota allows more."""
         others = [one for one in self._node.store.all(JoinedNetwork) if one.id != joined_id]
-        spare = [free for one in others for free in self._node.port_table.in_use(one.id, *FREE)][:count]
-        for free in spare:
-            await delete_port(self._node, self._node.port_table.put(replace(free, leaving=True)))
-        if spare:
-            log.info("gave up waiting ports of other networks for the quota", ports=len(spare))
-        return len(spare)
+        return await spare(self._node, count, others)

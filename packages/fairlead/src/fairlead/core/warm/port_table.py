@@ -58,6 +58,10 @@ class PortTable:
             return returned
         return self._first(joined_id, Use.FRESH)
 
+    def longest_resting(self, joined_id: str) -> Allocation | None:
+        """Return the port that has rested longest, be it not long enough."""
+        return self._first(joined_id, Use.RETURNED)
+
     def leaving(self) -> list[Allocation]:
         """List the ports that are to be deleted, of whatever network, the longest first."""
         return [self._all[port_id] for port_id in self._leaving]

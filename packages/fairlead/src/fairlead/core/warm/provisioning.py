@@ -92,8 +92,8 @@ def _bound(made: Sequence[Allocation], host: str) -> list[Allocation]:
     return bound
 
 
-async def find_lost(node: Node, batch: Batch) -> None:
-    """Take the ports of a batch whose answer never came. One without any is given up after its GRACE.
+async def find_lost(node: Node, batch: Batch) -> list[Allocation]:
+    """Take the ports of a batch whose answer never came, and return them. One without any is given up after its GRACE.
 
     Raises what NetworkService.find_ports raises.
     """
@@ -103,11 +103,11 @@ async def find_lost(node: Node, batch: Batch) -> None:
         else node.network_service.find_ports(tags=(OWNED, batch_tag(batch.id)))
     )
     if not ports and node.clock.now() - batch.since <= GRACE:
-        return
+        return []
     unknown = [port for port in ports if node.port_table.get(port.id) is None and OWNED in port.tags]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.joined_id)
-    await _nest(node, batch, unknown)
+    return await _nest(node, batch, unknown)
 
 
 async def delete_port(node: Node, allocation: Allocation) -> None:
@@ -116,16 +116,27 @@ async def delete_port(node: Node, allocation: Allocation) -> None:
 
 
 async def delete_ports(node: Node, allocations: Sequence[Allocation]) -> None:
-    """Delete ports that are leaving, their devices first, and forget them.
+    """Delete ports that are leaving, their devices first, and forget them; those that are being deleted, it waits for.
 
     Raises what NetworkService.delete_port, Nesting.unnest and Dataplane.remove raise.
     """
-    for allocation in allocations:
-        await node.dataplane.remove(allocation.id)
-    await node.nesting.unnest(allocations)
-    for allocation in allocations:
-        await node.network_service.delete_port(allocation.id)
-        node.port_table.delete(allocation.id)
+    while under_way := [done for one in allocations if (done := node.deletions.get(one.id))]:
+        for done in under_way:
+            await done.wait()
+    mine = [one for one in allocations if node.port_table.get(one.id)]
+    ended = asyncio.Event()
+    node.deletions.update(dict.fromkeys((one.id for one in mine), ended))
+    try:
+        for allocation in mine:
+            await node.dataplane.remove(allocation.id)
+        await node.nesting.unnest(mine)
+        for allocation in mine:
+            await node.network_service.delete_port(allocation.id)
+            node.port_table.delete(allocation.id)
+    finally:
+        for allocation in mine:
+            node.deletions.pop(allocation.id, None)
+        ended.set()
 
 
 async def _nest(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:

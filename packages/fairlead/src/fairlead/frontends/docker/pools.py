@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from fairlead.core.attachments.contract import Networks
 from fairlead.core.networks.ranges import first_address
+from fairlead.core.networks.spared import given_out
 from fairlead.core.networks.spec import RangeSpec
 from fairlead.frontends.docker.records import AddressPool
 from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingSubnet
@@ -99,7 +100,7 @@ class AddressPools:
         if pool.subnet_id:
             found = await self.networks.look_up(NetworkReference(pool.network_id), None)
             subnets = found.subnets if found else ()
-            if any(address in free for one in subnets if one.id == pool.subnet_id for free in one.allocation_pools):
+            if any(address in free for one in subnets if one.id == pool.subnet_id for free in given_out(one)):
                 raise Conflict(
                     f"subnet {pool.cidr} exists, and {address} is in its allocation pools",
                     remedy="take it out of them with `openstack subnet set`, or leave --aux-address out",
@@ -254,7 +255,7 @@ def plain_pool_id(cidr: IPNetwork) -> str:
 def _refuse_part(part: IPNetwork, cidr: IPNetwork, subnet: Subnet | None) -> None:
     if part.version != cidr.version or int(part[0]) < int(cidr[0]) or int(part[-1]) > int(cidr[-1]):
         raise InvalidInput(f"--ip-range {part} is outside of {cidr}", remedy="give one inside of it")
-    pools = subnet.allocation_pools if subnet else ()
+    pools = given_out(subnet) if subnet else ()
     wider = [one for one in pools if one.first not in part or one.last not in part]
     if wider:
         raise Conflict(
