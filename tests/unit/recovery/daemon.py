@@ -1,8 +1,7 @@
 """dockerd and its users on a world whose agent fails: calls sent again, given up, rolled back; then the user goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -15,8 +14,6 @@ from tests.unit.recovery.world import Agent, World, start
 
 SENT = 3
 """How often dockerd sends a call whose connection breaks: for half a minute, with longer and longer waits."""
-
-Command = Callable[["Daemon"], Awaitable[None]]
 
 
 class Daemon(Dockerd):
@@ -81,14 +78,9 @@ class Daemon(Dockerd):
             await asyncio.sleep(min(step, left))
             step = min(step * 1.3, 30.0)
 
-    @asynccontextmanager
-    async def command(self) -> AsyncIterator[None]:
-        """Run a command of Docker's; afterwards the trouble is over, and dockerd has the agent again."""
-        try:
-            yield
-        finally:
-            self.trouble.over = True
-            self._given_up = False
+    def hear_again(self) -> None:
+        """Have the agent again, for the next command."""
+        self._given_up = False
 
     async def up(self, name: str, **wanted: Any) -> None:
         """Run `docker network create`."""

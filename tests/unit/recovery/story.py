@@ -93,31 +93,39 @@ class Chapter:
 
 async def read(mode: str) -> list[Chapter]:
     """Live the story once without any trouble, and note the points of each command."""
-    trouble = Trouble()
-    daemon, chapters = Daemon(await make_world(mode), trouble), []
-    await daemon.behind(AFTER)
+    daemon, chapters = Daemon(await make_world(mode), Trouble()), []
     for command in story(mode):
-        before, begun = daemon.kept(daemon.world.kept(), Trouble()), len(trouble.passed)
+        before = daemon
+        daemon = await _begin(before)
         await command.act(daemon)
         await daemon.behind(AFTER)
-        chapters.append(Chapter(command, before, tuple(trouble.passed[begun:])))
+        chapters.append(Chapter(command, before, tuple(daemon.trouble.passed)))
+        await daemon.agent.close()
     await daemon.behind(MENDED)
     found = [*strays(daemon), *rest(daemon)]
     assert not found, found
     return chapters
 
 
+async def _begin(before: Daemon, at: int = -1, failure: Failure | None = None) -> Daemon:
+    """Go on from there on a copy: with a new agent, which has the time to do what it does first."""
+    daemon = before.kept(before.world.kept(), trouble := Trouble())
+    await daemon.behind(AFTER)
+    trouble.begin(at, failure)
+    return daemon
+
+
 async def fail(chapter: Chapter, at: int, failure: Failure) -> list[str]:
     """Live on from before a command with a failure at one of its points; say what is lost, left over or doubled."""
-    trouble = Trouble(at, failure)
-    daemon = chapter.before.kept(chapter.before.world.kept(), trouble)
+    daemon = await _begin(chapter.before, at, failure)
+    trouble = daemon.trouble
     try:
         failed = False
         try:
-            async with daemon.command():
-                await chapter.command.act(daemon)
+            await chapter.command.act(daemon)
         except DriverError:
             failed = True
+        daemon.hear_again()
         await daemon.behind(AFTER)
         assert trouble.struck, f"point {at} of {len(trouble.passed)} never came"
         trouble.over = True

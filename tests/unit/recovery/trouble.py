@@ -56,7 +56,7 @@ class Failure:
 
     before, after: raise what the caller gets, before the call is carried out, or in the place of its answer. kills: the
     process ends once the call is carried out. late: the call is carried out so many seconds later, and never answered.
-    lasting: it happens again until dockerd has done with the command. gives_up: dockerd hears no answer any more
+    lasting: it happens again until dockerd has done with the command and its AFTER. gives_up: dockerd hears no answer any more
     until it has done with the command, and sends nothing again.
     """
 
@@ -84,14 +84,20 @@ class Trouble:
         """Whether it has failed by now."""
         return self.at >= 0 and len(self.passed) > self.at
 
+    def begin(self, at: int, failure: Failure | None) -> None:
+        """Count from here on."""
+        self.at, self.failure = at, failure
+        self.passed.clear()
+
     def meet(self, point: Point) -> Failure | None:
         """Pass a point; say how it fails."""
         self.passed.append(point)
-        if self.failure is None or not self.struck:
+        if self.failure is None or self.over or not self.struck:
             return None
-        first = len(self.passed) - 1 == self.at
-        again = self.failure.lasting and not self.over and self.failure.fits(point)
-        return self.failure if first or again else None
+        if len(self.passed) - 1 == self.at:
+            assert self.failure.fits(point), f"{point} is not what was recorded"
+            return self.failure
+        return self.failure if self.failure.lasting and self.failure.fits(point) else None
 
     @contextmanager
     def through(self, point: Point, life: Life) -> Iterator[None]:

@@ -189,14 +189,13 @@ class PortAddressing:
         first, *rest = joined.subnets
         fixed_ips = (FixedIP(first.subnet_id, address), *(FixedIP(subnet.subnet_id) for subnet in rest))
         try:
-            (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, single_use=True)
+            await make_ports(self.node, joined, fixed_ips=fixed_ips, single_use=True, reserved=frozenset({address}))
         except AddressInUse as error:
             raise AddressInUse(
                 f"address {address} is taken, perhaps by a port that waits on another host",
                 remedy="choose another address",
                 code="address-taken",
             ) from error
-        self.node.port_table.put(replace(made, reserved=frozenset({address})))
 
     async def _reserve_second(
         self, joined: JoinedNetwork, subnet: JoinedSubnet, address: IPAddress | None
@@ -212,7 +211,7 @@ class PortAddressing:
         allocation = waiting[0]
         if address is not None and address not in allocation.addresses:
             await self._free(joined, address)
-            allocation = await _change_address(self.node, joined, replace(allocation, single_use=True), address)
+            allocation = await _change_address(self.node, joined, allocation, address)
         given = allocation.address(version)
         if given is None:
             raise Conflict(f"a port has no address of {subnet.cidr}", remedy="see Neutron's log")
@@ -228,7 +227,8 @@ class PortAddressing:
     async def _move(self, joined: JoinedNetwork, address: IPAddress, to: Allocation) -> Allocation:
         """Move an address to another port, whose own goes the other way.
 
-        Two starts crossed, and each was told of the other's address; every port keeps one, reserved or not.
+        Two starts crossed, and each was told of the other's address; every port keeps one, reserved or not. Exchanged
+        by half, the ports are of no use to anybody else, and go when they are released.
         """
         holder = self.node.port_table.of_address(joined.id, address)
         if holder is None:
@@ -240,14 +240,15 @@ class PortAddressing:
                 code="address-attached-meanwhile",
                 details={"address": address, "owner": holder.owner[:12]},
             )
-        given_back = to.address(address.version)
+        given_back, flags = to.address(address.version), (holder.single_use, to.single_use)
         was_reserved = given_back in to.reserved
         holder = await _change_address(self.node, joined, holder, None, version=address.version)
         to = await _change_address(self.node, joined, to, address)
         if given_back:
             holder = await _change_address(self.node, joined, holder, given_back)
-            if was_reserved:
-                self.node.port_table.put(replace(holder, reserved=holder.reserved | {given_back}))
+            taken = holder.reserved | ({given_back} if was_reserved else set())
+            self.node.port_table.put(replace(holder, reserved=taken, single_use=flags[0]))
+            to = self.node.port_table.put(replace(to, single_use=flags[1]))
         return to
 
     async def _replace(self, joined: JoinedNetwork, allocation: Allocation, mac: str) -> Allocation:
@@ -259,14 +260,20 @@ class PortAddressing:
             if address in subnet.cidr
         )
         await delete_port(self.node, self.node.port_table.put(replace(allocation, leaving=True)))
-        (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+        (made,) = await make_ports(
+            self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True, reserved=allocation.reserved
+        )
         return made
 
 
 async def _change_address(
     node: Node, joined: JoinedNetwork, allocation: Allocation, address: IPAddress | None, *, version: int = 6
 ) -> Allocation:
-    """Give a port another address of one family (None: none of it), and keep the other family's."""
+    """Give a port another address of one family (None: none of it), and keep the other family's.
+
+    From before Neutron hears of it the port is for single use: it has what a user chose, or nobody knows what.
+    """
+    allocation = node.port_table.put(replace(allocation, single_use=True))
     family = address.version if address else version
     kept = [one for one in allocation.addresses if one.version != family]
     wanted = [*kept, address] if address else kept

@@ -11,7 +11,7 @@ from fairlead.core.background.grace import GRACE
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
 from fairlead.model.errors import CloudUnavailable, Conflict, FairleadError
-from fairlead.model.network import FixedIP, NewPort, Port
+from fairlead.model.network import FixedIP, IPAddress, NewPort, Port
 from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
 from fairlead.model.tags import (
     OWNED,
@@ -34,9 +34,11 @@ async def make_ports(
     fixed_ips: tuple[FixedIP, ...] = (),
     mac: str = "",
     single_use: bool = False,
+    reserved: frozenset[IPAddress] = frozenset(),
 ) -> list[Allocation]:
     """Make ports for a network in one request; fixed_ips empty: Neutron picks an address of each subnet.
 
+    reserved: addresses that are given out with the port, so that there is no moment at which it waits for anybody.
     Refused: nothing is left of the intent. No answer: it stays, for the keeper to find out what became of it. Raises
     what NetworkService.create_ports raises.
     """
@@ -60,8 +62,17 @@ async def make_ports(
     node.store.put(batch)
     answered = node.provisioning[batch.id] = asyncio.Event()
     try:
-        ports = await node.network_service.create_ports([new] * count)
-        return await _nest(node, batch, ports)
+        ports = await _create(node, batch, [new] * count)
+        return await _nest(node, batch, ports, reserved)
+    finally:
+        del node.provisioning[batch.id]
+        answered.set()
+
+
+async def _create(node: Node, batch: Batch, new: Sequence[NewPort]) -> list[Port]:
+    """Send a batch's request; refused, there is no such batch."""
+    try:
+        return await node.network_service.create_ports(new)
     except CloudUnavailable as error:
         if error.reached:
             node.store.put(replace(batch, since=node.clock.now()))
@@ -71,13 +82,12 @@ async def make_ports(
     except FairleadError:
         node.store.delete(Batch, batch.id)
         raise
-    finally:
-        del node.provisioning[batch.id]
-        answered.set()
 
 
 async def find_lost(node: Node, batch: Batch) -> None:
     """Take the ports of a batch whose answer never came. One without any is given up after its GRACE.
+
+    A port whose address or MAC was chosen goes: its start failed, and nobody else is to be given what a user chose.
 
     Raises what NetworkService.find_ports raises.
     """
@@ -91,7 +101,9 @@ async def find_lost(node: Node, batch: Batch) -> None:
     unknown = [port for port in ports if node.port_table.get(port.id) is None and OWNED in port.tags]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.joined_id)
-    await _nest(node, batch, unknown)
+    chosen = [port for port in unknown if _is_single_use(port)]
+    _enter(node, batch, chosen, {})
+    await _nest(node, batch, [port for port in unknown if port not in chosen])
 
 
 async def delete_port(node: Node, allocation: Allocation) -> None:
@@ -112,22 +124,40 @@ async def delete_ports(node: Node, allocations: Sequence[Allocation]) -> None:
         node.port_table.delete(allocation.id)
 
 
-async def _nest(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
+async def _nest(
+    node: Node, batch: Batch, ports: list[Port], reserved: frozenset[IPAddress] = frozenset()
+) -> list[Allocation]:
     """Hold ports once they are this node's. What can't become so is held as well, to be deleted."""
-    if not ports:
-        return _hold(node, batch, ports, {})
     try:
-        nested = await node.nesting.nest(ports)
+        nested = await node.nesting.nest(ports) if ports else {}
     except FairleadError:
         _hold(node, batch, ports, {})
         raise
-    return _hold(node, batch, ports, nested)
+    return _hold(node, batch, ports, nested, reserved)
 
 
-def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nested]) -> list[Allocation]:
+def _hold(
+    node: Node,
+    batch: Batch,
+    ports: list[Port],
+    nested: Mapping[str, Nested],
+    reserved: frozenset[IPAddress] = frozenset(),
+) -> list[Allocation]:
+    held = _enter(node, batch, ports, nested, reserved)
+    node.store.delete(Batch, batch.id)
+    return held
+
+
+def _enter(
+    node: Node,
+    batch: Batch,
+    ports: list[Port],
+    nested: Mapping[str, Nested],
+    reserved: frozenset[IPAddress] = frozenset(),
+) -> list[Allocation]:
     # Left while the ports were being made: they go as well.
     left = not _is_held(node, batch.joined_id)
-    held = [
+    return [
         node.port_table.get(port.id)
         or node.port_table.put(
             Allocation(
@@ -137,14 +167,18 @@ def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nest
                 mac=(mine := nested.get(port.id, Nested(port.mac))).mac,
                 vlan=mine.vlan,
                 addresses=tuple(one.address for one in port.fixed_ips if one.address is not None),
-                single_use=bool((described := described_network(port.description)) and described.single_use),
+                reserved=reserved,
+                single_use=_is_single_use(port),
                 leaving=left or port.id not in nested,
             )
         )
         for port in ports
     ]
-    node.store.delete(Batch, batch.id)
-    return held
+
+
+def _is_single_use(port: Port) -> bool:
+    described = described_network(port.description)
+    return described is not None and described.single_use
 
 
 def _is_held(node: Node, joined_id: str) -> bool:
