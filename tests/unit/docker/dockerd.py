@@ -337,7 +337,7 @@ class Host(Dockerd):
         self.sandboxes = Sandboxes()
         self.core = PortCore.over(self.node, self.limits, self.sandboxes, random=lambda: 0.5)
         app = make_app(
-            rpcs_over(self.store, self.core.networks, self.core.attachments),
+            rpcs_over(self.store, self.core.networks, self.core.attachments, self.clock),
             prepare=self.core.rebuild.ensure,
             new_request_id=lambda: f"req-{uuid4()}",
             observe=lambda path, status, _: self.observed.append((path, status)),

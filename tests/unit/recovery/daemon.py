@@ -25,6 +25,7 @@ class Daemon(Dockerd):
         self.networks: dict[str, Network] = {}
         self.running: dict[str, Running] = {}
         self.lost: set[str] = set()
+        self.last_error = ""
         self._given_up = False
         self.agent: Agent = start(world, trouble)
 

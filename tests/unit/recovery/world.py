@@ -180,7 +180,7 @@ class PortAgent:
         self.node = Node(service, board, store, PortTable(store), world.clock, nesting=nesting)
         self.core = PortCore.over(self.node, LIMITS, Sandboxes(), random=lambda: 0.5)
         self._unplugged = False
-        rpcs = rpcs_over(store, self.core.networks, self.core.attachments)
+        rpcs = rpcs_over(store, self.core.networks, self.core.attachments, world.clock)
         self.answer = Door(rpcs, self.core.rebuild.ensure, self.life, trouble).answer
 
     async def turn(self) -> None:
@@ -214,7 +214,7 @@ class BlockAgent:
             node, self._reconciler, self._board, rules, Sandboxes(), name=HOST, random=lambda: 0.5
         )
         self._begun = False
-        rpcs = rpcs_over(store, self.core.networks, self.core.attachments)
+        rpcs = rpcs_over(store, self.core.networks, self.core.attachments, world.clock)
         self.answer = Door(rpcs, self.core.rebuild.ensure, self.life, trouble).answer
 
     async def turn(self) -> None:

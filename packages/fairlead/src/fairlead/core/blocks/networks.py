@@ -307,6 +307,14 @@ class BlockMembership:
         )
         return network
 
+    def _others(self, record: JoinedNetwork) -> set[str]:
+        """Return the Neutron networks that this node is on by other records: one was made again, with the same blocks.
+
+        What of a block is too much there, `learn` gives back.
+        """
+        records = self.node.store.all(JoinedNetwork)
+        return {one.network_id for one in records if one.id != record.id and one.step is not Step.LEAVING}
+
     async def retire(self, record: JoinedNetwork) -> None:
         """Take all of a network off this node and out of Neutron, the nearest first, and forget it."""
         store, service = self.node.store, self.node.network_service
@@ -327,10 +335,10 @@ class BlockMembership:
             await self.reconciler.collect(lease)
         port_id = lease.port_id if lease else (await self.node.port()).id
         made = await service.find_networks(description=network_description(port_id, record.id), own=True)
-        for network_id in {record.network_id, *(network.id for network in made)} - {""}:
+        for network_id in {record.network_id, *(network.id for network in made)} - {""} - self._others(record):
             for block in await self.blocks(network_id):
                 if block.port_id == port_id:
                     await service.delete_subnet(block.subnet_id)
-            await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
+            await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids), keep=True)
         store.delete(JoinedNetwork, record.id)
         self._tell(nodes)

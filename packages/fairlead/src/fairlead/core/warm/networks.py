@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from fairlead.core.background.grace import GRACE
 from fairlead.core.networks.deletion import delete_unless_used
 from fairlead.core.networks.election import Election
 from fairlead.core.networks.held import still_attached
@@ -212,8 +213,13 @@ class PortMembership:
             marked = {record.network_id} if record.owned and record.network_id else set()
             for network_id in marked | {network.id for network in found}:
                 await service.untag_network(network_id, tag)
-                await delete_unless_used(service, network_id, _has_members)
+                await delete_unless_used(service, network_id, _has_members, keep=self._is_late(record))
         self.node.store.delete(JoinedNetwork, record.id)
+
+
+    def _is_late(self, record: JoinedNetwork) -> bool:
+        """Say whether ports that are in the network are others': Neutron may count for a while what was deleted."""
+        return self.node.clock.now() - record.since > GRACE
 
 
 def _has_members(network: Network) -> bool:

@@ -12,7 +12,7 @@ class AddressPool:
 
     subnet_id is empty until there is such a subnet; joined_id until a network uses the pool. auxiliary: addresses that
     must not be given out (`--aux-address`). part: the part of the range out of which addresses are picked
-    (`--ip-range`); None: all of it.
+    (`--ip-range`); None: all of it. since: epoch seconds of its request.
     """
 
     id: str
@@ -24,6 +24,7 @@ class AddressPool:
     subnet_id: str = ""
     joined_id: str = ""
     part: IPNetwork | None = None
+    since: float = 0.0
 
 
 KINDS = (AddressPool,)
