@@ -16,6 +16,10 @@ SENT = 3
 """How often dockerd sends a call whose connection breaks: for half a minute, with longer and longer waits."""
 
 
+LONGEST_STEP = 240.0
+"""Seconds between two looks of the background, at most: a look that finds nothing to do costs a test more than time."""
+
+
 class Daemon(Dockerd):
     """Docker on one host. networks and running: as its user sees them, by name."""
 
@@ -29,7 +33,7 @@ class Daemon(Dockerd):
         self._given_up = False
         self.agent: Agent = start(world, trouble)
 
-    def kept(self, world: World, trouble: Trouble) -> "Daemon":
+    def on(self, world: World, trouble: Trouble) -> "Daemon":
         """Give a copy on a copy of its world."""
         daemon = Daemon(world, trouble)
         daemon.networks, daemon.running, daemon.lost = copy(self.networks), copy(self.running), copy(self.lost)
@@ -66,7 +70,7 @@ class Daemon(Dockerd):
 
     async def behind(self, seconds: float = 0.0) -> None:
         """Let time pass in steps that become longer, and the agent work."""
-        end, step = self.world.clock.now() + seconds, 1.0
+        end, step = self.world.clock.now() + seconds, 2.0
         while True:
             try:
                 await self.agent.turn()
@@ -77,7 +81,7 @@ class Daemon(Dockerd):
             if left <= 0:
                 return
             await asyncio.sleep(min(step, left))
-            step = min(step * 1.3, 30.0)
+            step = min(step * 2, LONGEST_STEP)
 
     def hear_again(self) -> None:
         """Have the agent again, for the next command."""

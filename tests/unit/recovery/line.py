@@ -87,9 +87,9 @@ class Tokens:
         """Nothing is open."""
 
 
-def neutron(cloud: FakeCloud, trouble: Trouble, life: Life) -> NeutronService:
+def neutron(cloud: FakeCloud, app: web.Application, trouble: Trouble, life: Life) -> NeutronService:
     """Give the adapter, its client's sending replaced."""
-    project, app = cloud.project_id(), cloud.neutron.app()
+    project = cloud.project_id()
     cloud.identity.tokens["token"] = Caller(project, "demo", "demo", ROLES["member"])
     late: set[asyncio.Task[Any]] = set()
 

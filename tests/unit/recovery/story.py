@@ -1,13 +1,13 @@
 """What a Docker user does in one mode, command by command, and what may be left at each point of it: nothing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.model.records import KINDS, Allocation, Batch, JoinedNetwork, Origin, ReservedAddress, Step
 from fairlead.frontends.docker.pools import FORGET
 from fairlead.frontends.docker.records import AddressPool
+from fairlead.model.records import KINDS, Allocation, Batch, JoinedNetwork, Origin, ReservedAddress, Step
 from tests.unit.docker.dockerd import DriverError
 from tests.unit.docker.instance import CIDR, CIDR6
 from tests.unit.recovery.daemon import Daemon
@@ -96,7 +96,7 @@ async def read(mode: str) -> list[Chapter]:
     """Live the story once without any trouble, and note the points of each command."""
     daemon, chapters = Daemon(await make_world(mode), Trouble()), []
     for command in story(mode):
-        before = daemon
+        before = daemon.on(daemon.world.kept(), Trouble())
         daemon = await _begin(before)
         await command.act(daemon)
         await daemon.behind(AFTER)
@@ -110,7 +110,7 @@ async def read(mode: str) -> list[Chapter]:
 
 async def _begin(before: Daemon, at: int = -1, failure: Failure | None = None) -> Daemon:
     """Go on from there on a copy: with a new agent, which has the time to do what it does first."""
-    daemon = before.kept(before.world.kept(), trouble := Trouble())
+    daemon = before.on(before.world.alive(), trouble := Trouble())
     await daemon.behind(AFTER)
     trouble.begin(at, failure)
     return daemon
@@ -159,7 +159,7 @@ async def _succeeds(act: Callable[[Daemon], Awaitable[None]], daemon: Daemon) ->
 
 async def _go_on(daemon: Daemon) -> None:
     """Make another network an hour later, and remove it: what nobody asks for is tidied by who comes next."""
-    await daemon.behind(FORGET)
+    await asyncio.sleep(FORGET)
     await daemon.up("next", **(_network(daemon) if daemon.world.mode == "ipvlan" else {"subnet": "10.99.0.0/24"}))
     await daemon.down("next")
     await daemon.behind(AFTER)
@@ -186,7 +186,9 @@ def strays(daemon: Daemon) -> Iterator[str]:
     wanted = 0 if world.mode == "ipvlan" else len(networks)
     if len(owned) != wanted:
         yield f"{len(owned)} networks in Neutron, {wanted} wanted"
-    untagged = [one for one in resources["networks"].values() if one["name"].startswith("fairlead") and one not in owned]
+    untagged = [
+        one for one in resources["networks"].values() if one["name"].startswith("fairlead") and one not in owned
+    ]
     if untagged:
         yield "a network without its tag"
     if world.mode == "routed":
@@ -212,7 +214,7 @@ def _stray_ports(daemon: Daemon, endpoints: set[str]) -> Iterator[str]:
         if one.id in ports and {str(each) for each in one.addresses} != {
             each["ip_address"] for each in ports[one.id]["fixed_ips"]
         }:
-            yield "a port whose addresses are others in Neutron"
+            yield LATE
     for endpoint_id in endpoints - {one.owner for one in allocations.values()}:
         yield f"container {endpoint_id[:6]} has lost its port"
     for container in daemon.running.values():
@@ -243,6 +245,7 @@ def _stray_addresses(daemon: Daemon, endpoints: set[str]) -> Iterator[str]:
 
 STALE = "an endpoint of whose end nobody has told"
 UNKNOWN = "a network that dockerd does not know"
+LATE = "a port whose addresses are others in Neutron"
 
 
 def rest(daemon: Daemon) -> Iterator[str]:

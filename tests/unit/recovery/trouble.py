@@ -54,10 +54,10 @@ class Life:
 class Failure:
     """One way to fail. fits: says at which points it can happen.
 
-    before, after: raise what the caller gets, before the call is carried out, or in the place of its answer. kills: the
+    before, after: give what the caller gets, before the call is carried out, or in the place of its answer. kills: the
     process ends once the call is carried out. late: the call is carried out so many seconds later, and never answered.
-    lasting: it happens again until dockerd has done with the command and its AFTER. gives_up: dockerd hears no answer any more
-    until it has done with the command, and sends nothing again.
+    lasting: it happens again for as long as the command's points are counted. gives_up: dockerd hears no answer any
+    more until it has done with the command, and sends nothing again.
     """
 
     name: str

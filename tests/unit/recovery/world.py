@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface, ip_network
 from typing import Any, Protocol
 
 import msgspec
+from aiohttp import web
 from yarl import URL
 
 from fairlead.adapters.neutron import NeutronService
@@ -44,14 +45,14 @@ BOARD_CHANGES = frozenset({"apply", "remove", "sweep"})
 KERNEL_CHANGES = frozenset({"put", "remove"})
 
 
-@dataclass
 class WorldClock:
-    """The loop's time, moved so that it goes on from where a world was when it was kept."""
+    """The loop's time, moved so that a world goes on from when it was kept."""
 
-    ahead: float = 1_000_000.0
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self._begun, self._then = asyncio.get_running_loop().time(), now
 
     def now(self) -> float:
-        return self.ahead + asyncio.get_running_loop().time()
+        return self._then + asyncio.get_running_loop().time() - self._begun
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -59,45 +60,53 @@ class WorldClock:
 
 @dataclass
 class World:
-    """One node in one mode. own: its own port, where it is an instance."""
+    """One node in one mode. own: its own port, where it is an instance.
+
+    Copies share one cloud, whose application takes longer to build than a test to run: of all of them one is alive, and
+    the others have kept what the cloud was.
+    """
 
     mode: str
-    cloud: FakeCloud = field(default_factory=FakeCloud)
+    cloud: FakeCloud
+    neutron: web.Application
     store: MemoryStore = field(default_factory=MemoryStore)
     board: PlugBoard = field(default_factory=lambda: PlugBoard(HOST))
     kernel: Kernel | None = None
     rules: RuleBook = field(default_factory=RuleBook)
     clock: WorldClock = field(default_factory=WorldClock)
     own: Port | None = None
+    kept_cloud: dict[str, Any] = field(default_factory=dict)
+    kept_at: float = 0.0
 
     def kept(self) -> "World":
-        """Give a copy that nothing more happens to."""
-        cloud = FakeCloud()
-        vars(cloud.store).update(deepcopy(vars(self.cloud.store)))
-        return World(
-            self.mode,
-            cloud,
-            MemoryStore({kind: dict(records) for kind, records in self.store.records.items()}),
-            PlugBoard(HOST, dict(self.board.attachments), None, set(self.board.away)),
-            Kernel(self.kernel.nic_, dict(self.kernel.table)) if self.kernel else None,
-            self._rules(),
-            WorldClock(self.clock.now() - asyncio.get_running_loop().time()),
-            self.own,
-        )
+        """Give a copy that nothing happens to."""
+        return replace(self._copy(), kept_cloud=deepcopy(vars(self.cloud.store)), kept_at=self.clock.now())
 
-    def _rules(self) -> RuleBook:
+    def alive(self) -> "World":
+        """Give a copy that life goes on from."""
+        vars(self.cloud.store).update(deepcopy(self.kept_cloud))
+        return replace(self._copy(), clock=WorldClock(self.kept_at))
+
+    def _copy(self) -> "World":
         rules = RuleBook()
         rules.networks = self.rules.networks
-        return rules
+        return replace(
+            self,
+            store=MemoryStore({kind: dict(records) for kind, records in self.store.records.items()}),
+            board=PlugBoard(HOST, dict(self.board.attachments), None, set(self.board.away)),
+            kernel=replace(self.kernel, table=dict(self.kernel.table)) if self.kernel else None,
+            rules=rules,
+        )
 
 
 async def make_world(mode: str) -> World:
     """Make the cloud, and for an instance its network, its port, and its trunk or router."""
-    world = World(mode)
+    cloud = FakeCloud()
+    world = World(mode, cloud, cloud.neutron.app())
     world.store.put(Origin())
     if mode == "ovs":
         return world
-    member = neutron(world.cloud, Trouble(), Life())
+    member = neutron(world.cloud, world.neutron, Trouble(), Life())
     network = await member.create_network(NewNetwork("instances"))
     ranges = ip_network(CIDR), ip_network(CIDR6)
     subnets = [await member.create_subnet(NewSubnet(network.id, cidr, cidr[1])) for cidr in ranges]
@@ -138,9 +147,7 @@ class Agent(Protocol):
 class Door:
     """The agent's door: a call is a task of its own, which ends with the process."""
 
-    def __init__(
-        self, rpcs: Any, prepare: Callable[[], Awaitable[None]], life: Life, trouble: Trouble
-    ) -> None:
+    def __init__(self, rpcs: Any, prepare: Callable[[], Awaitable[None]], life: Life, trouble: Trouble) -> None:
         self._life, self._trouble = life, trouble
         self._app = make_app(
             rpcs, prepare=prepare, new_request_id=lambda: "req-1", observe=lambda _path, _status, _seconds: None
@@ -170,7 +177,7 @@ class PortAgent:
         self.life = Life()
         board: Any = Frail(world.board, Area.HOST, BOARD_CHANGES, trouble, self.life)
         store: Any = FrailStore(world.store, trouble, self.life)
-        service = neutron(world.cloud, trouble, self.life)
+        service = neutron(world.cloud, world.neutron, trouble, self.life)
         kernel: Any = world.kernel
         nesting: Nesting = OnChassis()
         if world.mode == "trunk":
@@ -207,7 +214,7 @@ class BlockAgent:
         store: Any = FrailStore(world.store, trouble, self.life)
         kernel: Any = Frail(world.kernel, Area.HOST, KERNEL_CHANGES, trouble, self.life)
         rules: Any = Frail(world.rules, Area.HOST, KERNEL_CHANGES, trouble, self.life)
-        service = neutron(world.cloud, trouble, self.life)
+        service = neutron(world.cloud, world.neutron, trouble, self.life)
         node = RoutedNode(service, kernel, store, world.clock)
         self._reconciler = Reconciler(node, random=lambda: 0.5)
         self.core = BlockCore.over(

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from fairlead.model.errors import InvalidInput, NoFreeAddress, OverlappingSubnet
 from fairlead.model.network import HostRoute, IPAddress, IPNetwork, NewSubnet, Subnet
-from fairlead.model.tags import OWNED
+from fairlead.model.tags import OWNED, is_block
 from fairlead.ports.network_service import NetworkService
 
 _SPLIT = {4: 4, 6: 16}
@@ -56,7 +56,7 @@ def block_of(subnet: Subnet) -> Block | None:
     """Read a subnet; None where it is no block."""
     port_id = subnet.name.rpartition(" ")[2]
     nexthop = next((route.nexthop for route in subnet.host_routes if route.destination == subnet.cidr), None)
-    if nexthop is None or OWNED not in subnet.tags:
+    if nexthop is None or not (OWNED in subnet.tags or is_block(subnet.description)):
         return None
     return Block(subnet.id, subnet.cidr, nexthop, port_id, subnet.description)
 

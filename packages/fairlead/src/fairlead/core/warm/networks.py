@@ -216,7 +216,6 @@ class PortMembership:
                 await delete_unless_used(service, network_id, _has_members, keep=self._is_late(record))
         self.node.store.delete(JoinedNetwork, record.id)
 
-
     def _is_late(self, record: JoinedNetwork) -> bool:
         """Say whether ports that are in the network are others': Neutron may count for a while what was deleted."""
         return self.node.clock.now() - record.since > GRACE
