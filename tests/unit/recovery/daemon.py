@@ -1,4 +1,4 @@
-"""dockerd and its users on a world whose agent fails: calls sent again, given up, rolled back; then the user goes on."""
+"""dockerd and its user on a world whose agent fails: calls are sent again, given up, rolled back; the user goes on."""
 
 import asyncio
 from contextlib import suppress

@@ -1,27 +1,31 @@
 """The ways to fail: the process killed, and each error that an adapter may raise, with the call carried out or not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from fairlead.adapters.neutron.errors import AnswerError, translate
-from fairlead.model.errors import DataplaneError, FairleadError, StoreError, SwitchUnavailable, WiringTimeout
+from fairlead.adapters.neutron.errors import _BY_KIND, _BY_STATUS
+from fairlead.model.errors import (
+    CloudUnavailable,
+    DataplaneError,
+    FairleadError,
+    PermissionDenied,
+    StoreError,
+    SwitchUnavailable,
+    WiringTimeout,
+)
 from tests.unit.recovery.line import Refusing, cut, unreached
 from tests.unit.recovery.trouble import Area, Failure, Point
 
-REFUSALS = (
-    (403, "PolicyNotAuthorized"),
-    (404, "NotFound"),
-    (409, "Conflict"),
-    (409, "IpAddressAlreadyAllocated"),
-    (409, "IpAddressGenerationFailure"),
-    (409, "OverQuota"),
-    (409, "NetworkInUse"),
-    (400, "HTTPBadRequest"),
-    (401, "Unauthorized"),
-    (500, "HTTPInternalServerError"),
-)
-"""An answer of Neutron's for each class of errors that the adapter makes of one."""
+
+def refusals() -> Mapping[tuple[int, str], type[FairleadError]]:
+    """Give an answer of Neutron's, by status and kind, for each class of errors that the adapter makes of one."""
+    by_class: dict[type[FairleadError], tuple[int, str]] = {PermissionDenied: (403, "PolicyNotAuthorized")}
+    for kind, (error, _) in _BY_KIND.items():
+        by_class.setdefault(error, (409, kind))
+    for status, (error, _) in _BY_STATUS.items():
+        by_class.setdefault(error, (status, ""))
+    return {answer: error for error, answer in by_class.items()} | {(500, ""): CloudUnavailable}
 
 
 def _changes(point: Point) -> bool:
@@ -50,11 +54,15 @@ def failures() -> Iterator[Failure]:
     killed = Failure("killed, and started again", _changes, kills=True)
     yield killed
     yield replace(killed, name="killed, and started after dockerd gave up", gives_up=True)
-    for area, error in ((Area.STORE, StoreError), (Area.HOST, DataplaneError), (Area.HOST, SwitchUnavailable)):
-        yield from _both(area, error.__name__, partial(error, "the test says no"))
+    for area, of in ((Area.STORE, StoreError), (Area.HOST, DataplaneError), (Area.HOST, SwitchUnavailable)):
+        yield from _both(area, of.__name__, partial(of, "the test says no"))
     yield Failure("WiringTimeout", _plugs, after=partial(WiringTimeout, "the test says no"))
-    for status, kind in REFUSALS:
-        yield Failure(f"{status} {kind}", partial(_may_be_refused, status), before=partial(Refusing, status, kind))
+    for (status, kind), refused in refusals().items():
+        yield Failure(
+            f"{refused.__name__} by {status} {kind}".strip(),
+            partial(_may_be_refused, status),
+            before=partial(Refusing, status, kind),
+        )
     for name, error in (("unavailable", partial(Refusing, 503, "")), ("unreached", unreached)):
         yield Failure(f"{name} for a while", partial(_of, Area.NEUTRON), before=error, lasting=True)
     lost = Failure("answer lost", partial(_changes_in, Area.NEUTRON), after=cut)
@@ -73,9 +81,3 @@ def _both(area: Area, name: str, error: Callable[[], Exception]) -> Iterator[Fai
     yield replace(refused, name=f"{name} for a while", lasting=True)
     if area is Area.HOST:
         yield Failure(f"{name} halfway", partial(_changes_in, area), after=error)
-
-
-def refusals_left_out() -> set[type[FairleadError]]:
-    """Say which classes of errors the adapter makes of an answer, and REFUSALS does not have."""
-    made = {type(translate(AnswerError(status, kind, "", ""))) for status, kind in REFUSALS}
-    return made

@@ -262,10 +262,11 @@ def rest(daemon: Daemon) -> Iterator[str]:
             yield "left in Neutron: sub-ports"
     if world.own and world.cloud.store.resources["ports"][world.own.id]["allowed_address_pairs"]:
         yield "left in Neutron: address pairs"
-    for kind in (*KINDS, AddressPool):
-        if kind is not Origin:
-            for record in world.store.all(kind):
-                yield f"left in the store: {kind.__name__} {getattr(record, 'step', '')}{getattr(record, 'use', '')}"
+    kinds: tuple[type[Any], ...] = (*KINDS, AddressPool)
+    for kept in kinds:
+        if kept is not Origin:
+            for record in world.store.all(kept):
+                yield f"left in the store: {kept.__name__} {getattr(record, 'step', '')}{getattr(record, 'use', '')}"
     if world.board.attachments:
         yield f"left on the host: {len(world.board.attachments)} devices"
     if world.rules.networks:

@@ -20,11 +20,11 @@ from tests.unit.recovery.trouble import Failure
 MODES = ("ovs", "trunk", "ipvlan", "routed")
 
 LEFT_TO_RECONCILE = {
-    STALE: "of a container that went, and of which nobody told, only the host knows",
+    STALE: "that a container went of which nobody told, only the host knows",
     UNKNOWN: "whether dockerd has a network that it was not heard to make or to remove, only dockerd knows",
-    LATE: "what Neutron did after its answer was given up on, in a port that has another container by then, only it knows",
+    LATE: "what Neutron did after it was given up on, in a port that has another container by then, only Neutron knows",
 }
-"""What is found and can't be seen by who fails: it takes a look at the host, at dockerd, at Neutron (core/reconcile)."""
+"""What is found, and who fails can't see: it takes a look at the host, at dockerd, at Neutron (core/reconcile)."""
 
 WHERE = {STALE: "run any", UNKNOWN: "remove", LATE: "crossed runs"}
 """A command at which each of these is found."""

@@ -1,6 +1,6 @@
 """What Docker's door remembers for itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.model.records import NetworkReference
@@ -24,7 +24,7 @@ class AddressPool:
     subnet_id: str = ""
     joined_id: str = ""
     part: IPNetwork | None = None
-    since: float = 0.0
+    since: float = field(default=0.0, compare=False)
 
 
 KINDS = (AddressPool,)
