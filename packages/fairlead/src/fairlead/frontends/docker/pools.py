@@ -74,8 +74,8 @@ class AddressPools:
             subnet_id=subnet.id if subnet else "",
             since=self.clock.now(),
         )
-        self._tidy()
         self._refuse_overlap(pool)
+        self._tidy()
         self.store.put(pool)
         return pool
 
