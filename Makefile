@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test coverage coverage-all fuzz wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test thorough coverage coverage-all fuzz wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
@@ -28,12 +28,15 @@ check: setup ## style, types, layers and the fast tests; no root needed
 	@$(RUN)/ruff check --quiet .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo
-	@$(PYTEST) -q -n $(WORKERS) -m "not root and not real and not wheels"
+	@$(PYTEST) -q -n $(WORKERS) -m "not root and not real and not wheels and not thorough"
 
 test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
 	@$(PYTEST) -v --durations=20 -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "root or real or wheels"
+
+thorough: setup ## every failure at every point of a Docker user's day, in every mode: minutes; no root needed
+	@$(PYTEST) -q -n $(WORKERS) -m thorough
 
 fuzz: setup ## bodies that nobody should send, to every RPC of both doors: CASES=1000000 of them (half an hour), SEED=N to repeat
 	@$(RUN)/python -m tests.fuzz.run --cases $(CASES) $(if $(SEED),--seed $(SEED))

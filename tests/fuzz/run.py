@@ -110,7 +110,7 @@ async def both_on_blocks(
 
 
 def _docker(cloud: FakeCloud, node: Node, chance: random.Random) -> Door:
-    rpcs = rpcs_over(node.store, node.core.networks, node.core.attachments)
+    rpcs = rpcs_over(node.store, node.core.networks, node.core.attachments, node.clock)
     app = make_docker_app(
         rpcs,
         prepare=node.core.rebuild.ensure,

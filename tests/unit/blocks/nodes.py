@@ -119,7 +119,7 @@ class Instance(Dockerd):
         )
         self.core, self.rebuild, self.keeper = core, core.rebuild, core.keeper
         docker = make_docker_app(
-            rpcs_over(self.store, core.networks, core.attachments),
+            rpcs_over(self.store, core.networks, core.attachments, self.clock),
             prepare=self.rebuild.ensure,
             new_request_id=lambda: "req-1",
             observe=lambda _path, _status, _seconds: None,

@@ -41,7 +41,7 @@ def known(node: Instance) -> set[object]:
 
 def pools(node: Instance, *pool_ids: str) -> set[AddressPool | None]:
     """Docker's pools, as they are when Docker names them."""
-    known = AddressPools(node.store, node.core.networks)
+    known = AddressPools(node.store, node.core.networks, node.clock)
     return {known.find(one) for one in pool_ids}
 
 

@@ -91,7 +91,7 @@ class Neutron:
 
         return await self._work("PUT port", update)
 
-    async def find_owned_security_groups(self, *, name: str, tags: Collection[str]) -> list[SecurityGroup]:
+    async def find_owned_security_groups(self, *, name: str, tags: Collection[str] = ()) -> list[SecurityGroup]:
         return await self._work("GET groups", lambda: [one for one in self.groups.values() if one.name == name])
 
     async def create_security_group(self, new: NewSecurityGroup) -> SecurityGroup:

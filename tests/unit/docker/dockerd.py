@@ -1,6 +1,6 @@
 """What dockerd does, as far as a driver sees it: the RPCs of each command, in its order."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,49 +223,80 @@ class Dockerd:
             )
         except DriverError:
             for pool_id, address in reserved:
-                await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address})
+                await self.tried("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address})
             await self._release_pools(network)
             raise
         return network
 
     async def network_rm(self, network: Network) -> None:
         """Run `docker network rm`, and let the keeper catch up."""
-        await self._release_pools(network)
-        await self.rpc("NetworkDriver.DeleteNetwork", {"NetworkID": network.id})
+        errors = await self._release_pools(network)
+        errors.append(await self.tried("NetworkDriver.DeleteNetwork", {"NetworkID": network.id}))
+        _raise_first(errors)
         await self.behind()
 
-    async def _release_pools(self, network: Network) -> None:
-        for (pool_id, _, _), gateway in zip(network.pools, network.gateways, strict=False):
-            await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": gateway.split("/")[0]})
-        for pool_id, _, _ in network.pools:
-            await self.rpc("IpamDriver.ReleasePool", {"PoolID": pool_id})
+    async def tried(self, name: str, body: dict[str, Any]) -> DriverError | None:
+        """Send an RPC whose error dockerd logs, going on all the same; return that error."""
+        try:
+            await self.rpc(name, body)
+        except DriverError as error:
+            return error
+        return None
+
+    async def _release_pools(self, network: Network) -> list[DriverError | None]:
+        gateways = zip(network.pools, network.gateways, strict=False)
+        return [
+            *[
+                await self.tried("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": gateway.split("/")[0]})
+                for (pool_id, _, _), gateway in gateways
+            ],
+            *[await self.tried("IpamDriver.ReleasePool", {"PoolID": pool_id}) for pool_id, _, _ in network.pools],
+        ]
 
     async def run(
         self, network: Network, *, ip: str = "", ip6: str = "", mac: str = "", options: dict[str, Any] | None = None
     ) -> Running:
-        """Run `docker run --network`; a failure takes back what was given."""
-        endpoint_id = uuid4().hex * 2
+        """Run `docker run --network`. An IPv4 address whose IPv6 one is refused libnetwork never releases."""
         given: list[tuple[str, str, bool]] = []
+        for pool_id, _, v6 in network.pools:
+            answer = await self.rpc(
+                "IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": ip6 if v6 else ip, "Options": {}}
+            )
+            given.append((pool_id, answer["Address"], v6))
+        return await self.connect(network, given, mac=mac, options=options)
+
+    async def connect(
+        self,
+        network: Network,
+        given: list[tuple[str, str, bool]],
+        *,
+        mac: str = "",
+        options: dict[str, Any] | None = None,
+    ) -> Running:
+        """Do what follows for a container with addresses (pool id, address, IPv6); a failure takes them back.
+
+        An endpoint that was not made libnetwork does not delete.
+        """
+        endpoint_id = uuid4().hex * 2
+        address = next((one for _, one, v6 in given if not v6), "")
+        address6 = next((one for _, one, v6 in given if v6), "")
+        interface = {"Address": address, "AddressIPv6": address6, "MacAddress": mac}
+        ids = {"NetworkID": network.id, "EndpointID": endpoint_id}
         try:
-            for pool_id, _, v6 in network.pools:
-                answer = await self.rpc(
-                    "IpamDriver.RequestAddress", {"PoolID": pool_id, "Address": ip6 if v6 else ip, "Options": {}}
-                )
-                given.append((pool_id, answer["Address"], v6))
-            address = next((one for _, one, v6 in given if not v6), "")
-            address6 = next((one for _, one, v6 in given if v6), "")
-            interface = {"Address": address, "AddressIPv6": address6, "MacAddress": mac}
-            ids = {"NetworkID": network.id, "EndpointID": endpoint_id}
             created = await self.rpc(
                 "NetworkDriver.CreateEndpoint", {**ids, "Interface": interface, "Options": options or {}}
             )
-            joined = await self.rpc(
-                "NetworkDriver.Join", {**ids, "SandboxKey": f"/var/run/docker/netns/{endpoint_id[:12]}", "Options": {}}
-            )
+            try:
+                joined = await self.rpc(
+                    "NetworkDriver.Join",
+                    {**ids, "SandboxKey": f"/var/run/docker/netns/{endpoint_id[:12]}", "Options": {}},
+                )
+            except DriverError:
+                await self.tried("NetworkDriver.DeleteEndpoint", ids)
+                raise
         except DriverError:
-            await self.rpc("NetworkDriver.DeleteEndpoint", {"NetworkID": network.id, "EndpointID": endpoint_id})
             for pool_id, one, _ in given:
-                await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": one.split("/")[0]})
+                await self.tried("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": one.split("/")[0]})
             raise
         self.dataplane.away |= self._ports(joined["InterfaceName"]["SrcName"])
         mac = created.get("Interface", {}).get("MacAddress", mac)
@@ -274,17 +305,26 @@ class Dockerd:
     async def rm(self, container: Running, *, behind: bool = True) -> None:
         """Run `docker rm -f`; behind: and let the keeper catch up."""
         ids = {"NetworkID": container.network.id, "EndpointID": container.endpoint_id}
-        await self.rpc("NetworkDriver.Leave", ids)
+        errors = [await self.tried("NetworkDriver.Leave", ids)]
         self.dataplane.away -= self._ports(container.join["InterfaceName"]["SrcName"])
-        await self.rpc("NetworkDriver.DeleteEndpoint", ids)
+        errors.append(await self.tried("NetworkDriver.DeleteEndpoint", ids))
         for pool_id, _, v6 in container.network.pools:
             address = container.address6 if v6 else container.address
-            await self.rpc("IpamDriver.ReleaseAddress", {"PoolID": pool_id, "Address": address.split("/")[0]})
+            released = {"PoolID": pool_id, "Address": address.split("/")[0]}
+            errors.append(await self.tried("IpamDriver.ReleaseAddress", released))
+        _raise_first(errors)
         if behind:
             await self.behind()
 
     def _ports(self, device: str) -> set[str]:
         return {one.id for one in self.dataplane.attachments.values() if one.sandbox_device == device}
+
+
+def _raise_first(errors: Iterable[DriverError | None]) -> None:
+    """Raise what dockerd only logs, so that no test overlooks it."""
+    for error in errors:
+        if error:
+            raise error
 
 
 Bind = Callable[[NeutronService, HandClock], Nesting]
@@ -327,7 +367,7 @@ class Host(Dockerd):
         self.sandboxes = Sandboxes()
         self.core = PortCore.over(self.node, self.limits, self.sandboxes, random=lambda: 0.5)
         app = make_app(
-            rpcs_over(self.store, self.core.networks, self.core.attachments),
+            rpcs_over(self.store, self.core.networks, self.core.attachments, self.clock),
             prepare=self.core.rebuild.ensure,
             new_request_id=lambda: f"req-{uuid4()}",
             observe=lambda path, status, _: self.observed.append((path, status)),

@@ -132,7 +132,7 @@ class Port:
 class SecurityGroup:
     """A security group, by id and name.
 
-    tags and ingress are known of those that find_owned_security_groups and create_security_group give. ingress: the
+    All but id and name are known of those that find_owned_security_groups and create_security_group give. ingress: the
     ranges that everything may come in from; rules that let in less, or members of a group, are not among them.
     """
 
@@ -140,6 +140,7 @@ class SecurityGroup:
     name: str
     tags: frozenset[str] = frozenset()
     ingress: frozenset[IPNetwork] = frozenset()
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,12 @@ def block_description(joined: JoinedNetwork, subnet: JoinedSubnet) -> str:
     return ", ".join(words)
 
 
+def is_block(description: str) -> bool:
+    """Say whether a description is a block's: a subnet has that before it has its tag, which Neutron adds second."""
+    words = description.split(", ")
+    return all(any(one.startswith(kind) for one in words) for kind in (_SERVES, _RANGE))
+
+
 def described_block(description: str) -> DescribedBlock | None:
     """Read a block's description; None where it is not ours, or somebody has changed it."""
     words = description.split(", ")
@@ -226,7 +232,7 @@ def described_block(description: str) -> DescribedBlock | None:
     def after(word: str) -> str:
         return next((one.removeprefix(word) for one in words if one.startswith(word)), "")
 
-    if not after(_SERVES):
+    if not is_block(description):
         return None
     try:
         return DescribedBlock(

@@ -43,6 +43,7 @@ class _GroupWire(msgspec.Struct):
     id: str
     name: str = ""
     project_id: str = ""
+    description: str | None = None
     tags: list[str] = []
     created_at: str = ""
     security_group_rules: list[_RuleWire] = []
@@ -55,6 +56,7 @@ class _GroupWire(msgspec.Struct):
             name=self.name,
             tags=frozenset(self.tags),
             ingress=frozenset(range_ for range_ in ranges if range_ is not None),
+            description=self.description or "",
         )
 
 
@@ -121,7 +123,9 @@ class SecurityGroups:
         except BaseException:
             await self._resources.undo("security-groups", [made.id])
             raise
-        return SecurityGroup(id=made.id, name=made.name, tags=new.tags, ingress=frozenset(ranges))
+        return SecurityGroup(
+            id=made.id, name=made.name, tags=new.tags, ingress=frozenset(ranges), description=new.description
+        )
 
     async def delete(self, group_id: str) -> None:
         """Delete a group; its rules go with it."""

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from fairlead.agent.clock import SystemClock
 from fairlead.agent.doors.door import DoorKind
 from fairlead.agent.observation import Observation
 from fairlead.agent.parts import Parts
@@ -13,7 +14,7 @@ from fairlead.ports.store import LeaseStore
 def _build(parts: Parts, store: LeaseStore, observation: Observation) -> web.Application:
     containers = parts.containers
     return make_app(
-        rpcs_over(store, containers.networks, containers.attachments),
+        rpcs_over(store, containers.networks, containers.attachments, SystemClock()),
         prepare=containers.prepare,
         new_request_id=observation.begin_rpc,
         observe=observation.end_rpc,

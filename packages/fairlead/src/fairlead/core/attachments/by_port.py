@@ -212,7 +212,9 @@ class PortAddressing:
         choice, mac, leaving = self._choice(joined, address), mac_of(address), self.node.port_table.leaving()
         while not await self._known(joined, address, is_first=True):
             try:
-                (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+                await make_ports(
+                    self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True, reserved=frozenset({address})
+                )
             except AddressInUse as error:
                 await choice.wait(error)
                 if choice.unseen > 1:
@@ -225,8 +227,6 @@ class PortAddressing:
                 networks = self.node.store.all(JoinedNetwork)
                 if not await finish_deletion(self.node, leaving) and not await spare(self.node, 1, networks):
                     raise
-            else:
-                self.node.port_table.put(replace(made, reserved=frozenset({address})))
 
     def _choice(self, joined: JoinedNetwork, address: IPAddress) -> Choice:
         until = self.node.clock.now() + self.warm.limits.cool_down + GIVEN_UP_WITHIN
@@ -245,7 +245,7 @@ class PortAddressing:
             raise Conflict(f"no port waits for an address of {subnet.cidr}", remedy="start the container again")
         allocation = waiting[0]
         if address is not None and address not in allocation.addresses:
-            allocation = await self._choose_second(joined, replace(allocation, single_use=True), address)
+            allocation = await self._choose_second(joined, allocation, address)
         given = allocation.address(version)
         if given is None:
             raise Conflict(f"a port has no address of {subnet.cidr}", remedy="see Neutron's log")
@@ -270,7 +270,8 @@ class PortAddressing:
     async def _move(self, joined: JoinedNetwork, address: IPAddress, to: Allocation) -> Allocation:
         """Move an address to another port, whose own goes the other way.
 
-        Two starts crossed, and each was told of the other's address; every port keeps one, reserved or not.
+        Two starts crossed, and each was told of the other's address; every port keeps one, reserved or not. Exchanged
+        by half, the ports are of no use to anybody else, and go when they are released.
         """
         holder = self.node.port_table.of_address(joined.id, address)
         if holder is None:
@@ -282,14 +283,15 @@ class PortAddressing:
                 code="address-attached-meanwhile",
                 details={"address": address, "owner": holder.owner[:12]},
             )
-        given_back = to.address(address.version)
+        given_back, flags = to.address(address.version), (holder.single_use, to.single_use)
         was_reserved = given_back in to.reserved
         holder = await _change_address(self.node, joined, holder, None, version=address.version)
         to = await _change_address(self.node, joined, to, address)
         if given_back:
             holder = await _change_address(self.node, joined, holder, given_back)
-            if was_reserved:
-                self.node.port_table.put(replace(holder, reserved=holder.reserved | {given_back}))
+            taken = holder.reserved | ({given_back} if was_reserved else set())
+            self.node.port_table.put(replace(holder, reserved=taken, single_use=flags[0]))
+            to = self.node.port_table.put(replace(to, single_use=flags[1]))
         return to
 
     async def _replace(self, joined: JoinedNetwork, allocation: Allocation, mac: str) -> Allocation:
@@ -306,7 +308,9 @@ class PortAddressing:
         choice = self._choice(joined, allocation.addresses[0])
         while True:
             try:
-                (made,) = await make_ports(self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True)
+                (made,) = await make_ports(
+                    self.node, joined, fixed_ips=fixed_ips, mac=mac, single_use=True, reserved=allocation.reserved
+                )
             except AddressInUse as error:
                 if choice.unseen > 1:
                     raise  # it is the MAC that is taken
@@ -320,7 +324,11 @@ class PortAddressing:
 async def _change_address(
     node: Node, joined: JoinedNetwork, allocation: Allocation, address: IPAddress | None, *, version: int = 6
 ) -> Allocation:
-    """Give a port another address of one family (None: none of it), and keep the other family's."""
+    """Give a port another address of one family (None: none of it), and keep the other family's.
+
+    From before Neutron hears of it the port is for single use: it has what a user chose, or nobody knows what.
+    """
+    allocation = node.port_table.put(replace(allocation, single_use=True))
     family = address.version if address else version
     kept = [one for one in allocation.addresses if one.version != family]
     wanted = [*kept, address] if address else kept

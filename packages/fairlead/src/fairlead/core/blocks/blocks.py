@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from fairlead.model.errors import InvalidInput, NoFreeAddress, OverlappingSubnet
 from fairlead.model.network import HostRoute, IPAddress, IPNetwork, NewSubnet, Subnet
-from fairlead.model.tags import OWNED
+from fairlead.model.tags import OWNED, is_block
 from fairlead.ports.network_service import NetworkService
 
 _SPLIT = {4: 4, 6: 16}
@@ -66,7 +66,9 @@ def block_of(subnet: Subnet) -> Block | None:
     """Read a subnet; None where it is no block."""
     port_id = found[0] if (found := _PORT_ID.findall(subnet.name)) else ""
     nexthop = next((route.nexthop for route in subnet.host_routes if route.destination == subnet.cidr), None)
-    if nexthop is None or nexthop.version != subnet.cidr.version or OWNED not in subnet.tags:
+    if nexthop is None or nexthop.version != subnet.cidr.version:
+        return None
+    if OWNED not in subnet.tags and not is_block(subnet.description):
         return None
     return Block(subnet.id, subnet.cidr, nexthop, port_id, subnet.description)
 

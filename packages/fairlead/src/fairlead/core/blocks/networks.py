@@ -353,6 +353,14 @@ class BlockMembership:
         )
         return network
 
+    def _others(self, record: JoinedNetwork) -> set[str]:
+        """Return the Neutron networks that this node is on by other records: one was made again, with the same blocks.
+
+        What of a block is too much there, `learn` gives back.
+        """
+        records = self.node.store.all(JoinedNetwork)
+        return {one.network_id for one in records if one.id != record.id and one.step is not Step.LEAVING}
+
     async def retire(self, record: JoinedNetwork) -> None:
         """Take all of a network off this node and out of Neutron, the nearest first, and forget it."""
         store, service = self.node.store, self.node.network_service
@@ -377,11 +385,11 @@ class BlockMembership:
         holder = await self._holder()
         port_id = lease.port_id if lease and lease.port_id else holder.port_id
         made = await service.find_networks(description=network_description(port_id, record.id), own=True)
-        for network_id in {record.network_id, *(network.id for network in made)} - {""}:
+        for network_id in {record.network_id, *(network.id for network in made)} - {""} - self._others(record):
             for block in await self._all_blocks(network_id):
                 if block.is_held_by(port_id, lease.addresses if lease else holder.addresses):
                     await service.delete_subnet(block.subnet_id)
-            await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids))
+            await delete_unless_used(service, network_id, lambda network: bool(network.subnet_ids), keep=True)
         store.delete(JoinedNetwork, record.id)
         self._tell(nodes, make_hint(record.network_id, port_id))
 

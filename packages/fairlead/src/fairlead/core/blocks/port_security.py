@@ -20,6 +20,8 @@ _ATTEMPTS = 5
 """How often a port that changes under our hands is looked at again."""
 
 
+_DESCRIPTION = "Lets the containers of a network in"
+
 UNUSED_FOR = 5.0
 """Seconds for which no port must have had a group before it is deleted."""
 
@@ -102,7 +104,7 @@ async def _close(node: RoutedNode, lease: Lease, *, keep: frozenset[IPNetwork], 
         log.info("closed a port", port=port.id, subnets=[str(part) for part in going])
         break
     if lease.own and last:
-        for group in await _groups(node, lease.ranges):
+        for group in [*await _groups(node, lease.ranges), *await _half_made_groups(node, lease.ranges)]:
             node.unneeded.setdefault(group.id, None)
 
 
@@ -158,9 +160,7 @@ async def _group(node: RoutedNode, lease: Lease) -> str:
     if found := await _complete_groups(node, lease):
         return found[0].id
     made = await node.network_service.create_security_group(
-        NewSecurityGroup(
-            group_name(lease.ranges), "Lets the containers of a network in", frozenset({OWNED}), lease.ranges
-        )
+        NewSecurityGroup(group_name(lease.ranges), _DESCRIPTION, frozenset({OWNED}), lease.ranges)
     )
     first = (await _complete_groups(node, lease) or [made])[0]
     if first.id != made.id:
@@ -174,3 +174,9 @@ async def _complete_groups(node: RoutedNode, lease: Lease) -> list[SecurityGroup
 
 async def _groups(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> list[SecurityGroup]:
     return await node.network_service.find_owned_security_groups(name=group_name(ranges), tags=(OWNED,))
+
+
+async def _half_made_groups(node: RoutedNode, ranges: tuple[IPNetwork, ...]) -> list[SecurityGroup]:
+    """List the groups whose maker died before they had their tags, which come last."""
+    found = await node.network_service.find_owned_security_groups(name=group_name(ranges))
+    return [one for one in found if OWNED not in one.tags and one.description == _DESCRIPTION]

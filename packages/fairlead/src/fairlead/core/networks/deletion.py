@@ -14,11 +14,13 @@ _ATTEMPTS = 5
 """How often a network that changes under our hands is looked at again."""
 
 
-async def delete_unless_used(service: NetworkService, network_id: str, is_used: Callable[[Network], bool]) -> None:
+async def delete_unless_used(
+    service: NetworkService, network_id: str, is_used: Callable[[Network], bool], *, keep: bool
+) -> None:
     """Delete an owned network that nobody uses; its revision guards against one who comes to use it meanwhile.
 
-    Asked for twice, by a listing and by itself, since what others have on it goes with it. Raises Conflict where it
-    changes all the time, and what NetworkService raises.
+    Asked for twice, by a listing and by itself, since what others have on it goes with it. keep: leave it where others
+    have ports in it. Raises Conflict where it changes all the time, StillInUse, and what NetworkService raises.
     """
     for _ in range(_ATTEMPTS):
         listed = next(iter(await service.find_networks(network_id=network_id)), None)
@@ -30,6 +32,8 @@ async def delete_unless_used(service: NetworkService, network_id: str, is_used: 
         try:
             await service.delete_network(network_id, revision=network.revision)
         except StillInUse as error:
+            if not keep:
+                raise
             log.warning("kept a network: others have ports in it", network=network.name, error=str(error))
             return
         except Conflict:

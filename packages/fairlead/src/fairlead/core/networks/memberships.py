@@ -14,7 +14,7 @@ import structlog
 from fairlead.concurrency import KeyedLocks
 from fairlead.core.networks.held import require_held
 from fairlead.core.networks.spec import NetworkSpec
-from fairlead.model.errors import FairleadError
+from fairlead.model.errors import CloudUnavailable, FairleadError, StillInUse
 from fairlead.model.network import IPNetwork, Network, Subnet
 from fairlead.model.records import JoinedNetwork, NetworkReference, Step
 from fairlead.ports.clock import Clock
@@ -122,7 +122,13 @@ class Memberships:
             record = self.find(joined_id)
             if record is None or record.step is Step.LEAVING:
                 return
-            await self.membership.refuse_in_use(joined_id)
+            try:
+                await self.membership.refuse_in_use(joined_id)
+            except StillInUse:
+                raise
+            except FairleadError as error:
+                # Who removes a network says so once, and knows of no container on it.
+                log.warning("could not see whether a network is in use", network=joined_id, error=str(error))
             record = replace(record, step=Step.LEAVING, since=self.clock.now())
             self.store.put(record)
             try:
@@ -151,10 +157,15 @@ class Memberships:
         return require_held(self.find(joined_id), joined_id)
 
     async def _give_up(self, joined_id: str, why: FairleadError) -> None:
-        """Undo a join that failed; what can't be undone now stays recorded, and is tried again behind."""
+        """Undo a join that failed; what can't be undone now stays recorded, and is tried again behind.
+
+        So does what Neutron may yet do: that is looked for once more after its GRACE.
+        """
         record = self.find(joined_id)
         try:
             if record:
                 await self.membership.retire(record)
+                if isinstance(why, CloudUnavailable) and why.reached:
+                    self.store.put(replace(record, step=Step.WANTED, since=self.clock.now()))
         except FairleadError as error:
             log.warning("could not undo a join yet", network=joined_id, error=str(error), why=str(why))

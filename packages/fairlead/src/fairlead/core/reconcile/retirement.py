@@ -182,7 +182,7 @@ class Retirement:
     async def _remove_marks(self, remains: Remains) -> None:
         for network, tag in remains.marks:
             await self.network_service.untag_network(network.id, tag)
-            await delete_unless_used(self.network_service, network.id, lambda one: any(map(is_member_tag, one.tags)))
+            await delete_unless_used(self.network_service, network.id, _has_members, keep=True)
 
     async def _remove_blocks(self, remains: Remains) -> None:
         service, cidrs = self.network_service, {block.cidr for _, block in remains.blocks}
@@ -197,7 +197,7 @@ class Retirement:
         await self._unpair(remains.node, cidrs, {group.id for group in groups})
         for network, block in remains.blocks:
             await service.delete_subnet(block.subnet_id)
-            await delete_unless_used(service, network.id, lambda one: bool(one.subnet_ids))
+            await delete_unless_used(service, network.id, lambda one: bool(one.subnet_ids), keep=True)
         for group in groups:
             await self._delete_group(group.id)
 
@@ -211,6 +211,10 @@ class Retirement:
                 await self.network_service.delete_security_group(group_id)
         except StillInUse:
             log.info("kept a security group: another node has just taken it", group=group_id)
+
+
+def _has_members(network: Network) -> bool:
+    return any(map(is_member_tag, network.tags))
 
 
 def _groups(remains: Remains) -> Iterable[str]:

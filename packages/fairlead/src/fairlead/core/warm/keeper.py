@@ -187,7 +187,8 @@ class Keeper:
         return self._memberships.locks.is_held(joined_id)
 
     def _leavings(self, joined: JoinedNetwork) -> Iterator[Job]:
-        left = self._node.port_table.in_use(joined.id, *FREE, Use.KEPT, Use.RESERVED)
+        # Attached ones too: who leaves has looked, and of containers that went while the agent was away nobody tells.
+        left = self._node.port_table.in_use(joined.id, *FREE, Use.KEPT, Use.RESERVED, Use.ATTACHED)
         for allocation in left:
             yield Job(allocation.id, "delete a port", partial(self._delete, allocation))
         making = any(batch.joined_id == joined.id for batch in self._node.store.all(Batch))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from fairlead.core.background.grace import GRACE
 from fairlead.core.networks.deletion import delete_unless_used
 from fairlead.core.networks.election import Election
 from fairlead.core.networks.held import still_attached
@@ -215,8 +216,12 @@ class PortMembership:
         for network_id in marked:
             for network in await service.find_networks(network_id=network_id):
                 await self._take_marks_off(network, record.id)
-            await delete_unless_used(service, network_id, _has_members)
+            await delete_unless_used(service, network_id, _has_members, keep=self._is_late(record))
         self.node.store.delete(JoinedNetwork, record.id)
+
+    def _is_late(self, record: JoinedNetwork) -> bool:
+        """Say whether ports that are in the network are others': Neutron may count for a while what was deleted."""
+        return self.node.clock.now() - record.since > GRACE
 
     async def _marks(self, network: Network, joined_id: str) -> list[str]:
         host, short_id = await self.node.host(), joined_id[:SHORT_ID]

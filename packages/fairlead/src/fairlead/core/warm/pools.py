@@ -111,7 +111,7 @@ class WarmPools:
     def give_back(self, allocation: Allocation) -> None:
         """Let a port rest until it is given out again; one that a user chose is kept for as long, and goes."""
         now, rest = self._node.clock.now(), self.limits.cool_down
-        leaving = allocation.unwired or (allocation.single_use and not rest)
+        leaving = allocation.leaving or allocation.unwired or (allocation.single_use and not rest)
         rests_until = 0.0 if leaving else now + rest
         free = replace(allocation, reserved=frozenset(), owner="", since=now, leaving=leaving, rests_until=rests_until)
         self._node.port_table.put(free)

@@ -11,7 +11,7 @@ from fairlead.core.background.grace import GRACE
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
 from fairlead.model.errors import CloudUnavailable, Conflict, FairleadError
-from fairlead.model.network import FixedIP, NewPort, Port
+from fairlead.model.network import FixedIP, IPAddress, NewPort, Port
 from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
 from fairlead.model.tags import (
     OWNED,
@@ -38,9 +38,11 @@ async def make_ports(
     fixed_ips: tuple[FixedIP, ...] = (),
     mac: str = "",
     single_use: bool = False,
+    reserved: frozenset[IPAddress] = frozenset(),
 ) -> list[Allocation]:
     """Make ports for a network in one request; fixed_ips empty: Neutron picks an address of each subnet.
 
+    reserved: addresses that are given out with the port, so that there is no moment at which it waits for anybody.
     Refused: nothing is left of the intent. No answer: it stays, for the keeper to find out what became of it. Raises
     what NetworkService.create_ports raises.
     """
@@ -64,8 +66,17 @@ async def make_ports(
     node.store.put(batch)
     answered = node.provisioning[batch.id] = asyncio.Event()
     try:
-        ports = await node.network_service.create_ports([new] * count)
-        return _bound(await _nest(node, batch, ports), host)
+        ports = await _create(node, batch, [new] * count)
+        return _bound(await _nest(node, batch, ports, reserved), host)
+    finally:
+        del node.provisioning[batch.id]
+        answered.set()
+
+
+async def _create(node: Node, batch: Batch, new: Sequence[NewPort]) -> list[Port]:
+    """Send a batch's request; refused, there is no such batch."""
+    try:
+        return await node.network_service.create_ports(new)
     except CloudUnavailable as error:
         if error.reached:
             node.store.put(replace(batch, since=node.clock.now()))
@@ -75,9 +86,6 @@ async def make_ports(
     except FairleadError:
         node.store.delete(Batch, batch.id)
         raise
-    finally:
-        del node.provisioning[batch.id]
-        answered.set()
 
 
 def _bound(made: Sequence[Allocation], host: str) -> list[Allocation]:
@@ -94,6 +102,8 @@ def _bound(made: Sequence[Allocation], host: str) -> list[Allocation]:
 
 async def find_lost(node: Node, batch: Batch) -> list[Allocation]:
     """Take the ports of a batch whose answer never came, and return them. One without any is given up after its GRACE.
+
+    A port whose address was chosen is kept for a while for who asks for it again: nobody else is to be given it.
 
     Raises what NetworkService.find_ports raises.
     """
@@ -139,19 +149,25 @@ async def delete_ports(node: Node, allocations: Sequence[Allocation]) -> None:
         ended.set()
 
 
-async def _nest(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
+async def _nest(
+    node: Node, batch: Batch, ports: list[Port], reserved: frozenset[IPAddress] = frozenset()
+) -> list[Allocation]:
     """Hold ports once they are this node's. What can't become so is held as well, to be deleted."""
-    if not ports:
-        return _hold(node, batch, ports, {})
     try:
-        nested = await node.nesting.nest(ports)
+        nested = await node.nesting.nest(ports) if ports else {}
     except FairleadError:
         _hold(node, batch, ports, {})
         raise
-    return _hold(node, batch, ports, nested)
+    return _hold(node, batch, ports, nested, reserved)
 
 
-def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nested]) -> list[Allocation]:
+def _hold(
+    node: Node,
+    batch: Batch,
+    ports: list[Port],
+    nested: Mapping[str, Nested],
+    reserved: frozenset[IPAddress] = frozenset(),
+) -> list[Allocation]:
     # Left while the ports were being made: they go as well.
     left = not _is_held(node, batch.joined_id)
     held = [
@@ -164,9 +180,10 @@ def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nest
                 mac=(mine := nested.get(port.id, Nested(port.mac))).mac,
                 vlan=mine.vlan,
                 addresses=tuple(one.address for one in port.fixed_ips if one.address is not None),
+                reserved=reserved,
                 vif_type=port.vif_type,
                 vif_details=port.vif_details,
-                single_use=bool((described := described_network(port.description)) and described.single_use),
+                single_use=_is_single_use(port),
                 leaving=left or port.id not in nested or port.vif_type == _UNBINDABLE,
             )
         )
@@ -174,6 +191,11 @@ def _hold(node: Node, batch: Batch, ports: list[Port], nested: Mapping[str, Nest
     ]
     node.store.delete(Batch, batch.id)
     return held
+
+
+def _is_single_use(port: Port) -> bool:
+    described = described_network(port.description)
+    return described is not None and described.single_use
 
 
 def _is_held(node: Node, joined_id: str) -> bool:

@@ -20,6 +20,7 @@ from fairlead.frontends.docker.pools import AddressPools
 from fairlead.frontends.errors import status, unforeseen, unknown
 from fairlead.frontends.phrases import said
 from fairlead.model.errors import CloudUnavailable, FairleadError
+from fairlead.ports.clock import Clock
 from fairlead.ports.store import LeaseStore
 
 log = structlog.get_logger(__name__)
@@ -65,9 +66,9 @@ def routes(network: NetworkDriver, ipam: IpamDriver) -> dict[str, Rpc]:
     }
 
 
-def rpcs_over(store: LeaseStore, networks: Networks, attachments: Attachments) -> dict[str, Rpc]:
+def rpcs_over(store: LeaseStore, networks: Networks, attachments: Attachments, clock: Clock) -> dict[str, Rpc]:
     """Return every RPC, answered by the core."""
-    pools = AddressPools(store, networks)
+    pools = AddressPools(store, networks, clock)
     return routes(NetworkDriver(networks, attachments, pools), IpamDriver(pools, attachments))
 
 

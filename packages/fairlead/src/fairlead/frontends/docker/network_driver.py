@@ -1,5 +1,6 @@
 """libnetwork's NetworkDriver: its words, answered by the core."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from fairlead.frontends.docker.options import PORT_MAP, network_options
 from fairlead.frontends.docker.pools import AddressPools, range_of
 from fairlead.frontends.text import parse_address, parse_mac, parse_network
 from fairlead.model.attachment import AttachmentKey, AttachmentRequest
-from fairlead.model.errors import InvalidInput, UnsupportedRequest
+from fairlead.model.errors import InvalidInput, StoreError, UnsupportedRequest
 from fairlead.model.records import Step
 from fairlead.model.sandbox import SandboxConfig, SandboxRoute
 
@@ -40,10 +41,13 @@ class NetworkDriver:
                 remedy="add --ipam-driver fairlead",
             )
         options = network_options(request.options)
-        known = self.networks.find(request.network_id)
+        known, cidrs = self.networks.find(request.network_id), [parse_network(one.pool) for one in ranges]
         if known and known.step is Step.HELD:
-            return {}  # asked again; a memory that was rebuilt knows the network and not yet its pools
-        pools = self.pools.take(request.network_id, [parse_network(one.pool) for one in ranges], options.reference)
+            # Asked again, perhaps before its pools were noted. A memory that was rebuilt does not know them yet.
+            with suppress(InvalidInput):
+                self.pools.note(known, self.pools.take(known.id, cidrs, options.reference))
+            return {}
+        pools = self.pools.take(request.network_id, cidrs, options.reference)
         joined = await self.networks.join(
             NetworkSpec(
                 id=request.network_id,
@@ -53,7 +57,11 @@ class NetworkDriver:
                 groups=options.groups,
             )
         )
-        self.pools.note(joined, pools)
+        try:
+            self.pools.note(joined, pools)
+        except StoreError:
+            await self.networks.leave(joined.id)
+            raise
         return {}
 
     async def delete_network(self, request: wire.NetworkOnly) -> dict[str, Any]:

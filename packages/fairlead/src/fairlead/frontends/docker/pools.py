@@ -16,7 +16,11 @@ from fairlead.model.errors import Conflict, InvalidInput, NotFound, OverlappingS
 from fairlead.model.network import IPAddress, IPNetwork, Network, Subnet
 from fairlead.model.records import JoinedNetwork, NetworkReference, Origin, Step
 from fairlead.model.tags import OWNED
+from fairlead.ports.clock import Clock
 from fairlead.ports.store import LeaseStore
+
+FORGET = 3600.0
+"""Seconds after which a pool that no network took is forgotten: dockerd gave up, and will not release it."""
 
 _ANY = "*"
 """Stands in a pool's id for the reference that was not given."""
@@ -28,6 +32,7 @@ class AddressPools:
 
     store: LeaseStore
     networks: Networks
+    clock: Clock
 
     async def request(
         self, cidr: IPNetwork | None, reference: NetworkReference, version: int, part: IPNetwork | None = None
@@ -68,8 +73,10 @@ class AddressPools:
             gateway=subnet.gateway if subnet else None,
             network_id=network.id if network else "",
             subnet_id=subnet.id if subnet else "",
+            since=self.clock.now(),
         )
         self._refuse_overlap(pool)
+        self._tidy()
         self.store.put(pool)
         return pool
 
@@ -169,8 +176,15 @@ class AddressPools:
     def forget(self, joined_id: str) -> None:
         """Forget the pools of a network that has been left: dockerd releases them before it deletes the network."""
         for pool in self.store.all(AddressPool):
-            # An orphan may be this network's as well; one of another's is found again.
-            if pool.joined_id == joined_id or self._is_orphan(pool):
+            if pool.joined_id == joined_id:
+                self.store.delete(AddressPool, pool.id)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Forget what is nobody's: an orphan, which is found again where it is somebody's, and what was not taken."""
+        for pool in self.store.all(AddressPool):
+            untaken = not pool.joined_id and pool.since + FORGET < self.clock.now()
+            if untaken or self._is_orphan(pool):
                 self.store.delete(AddressPool, pool.id)
 
     def _used(self) -> list[AddressPool]:
