@@ -24,6 +24,7 @@ _MADE_BY = "Made by Fairlead"
 _SERVES = "Container network "
 _INTERNAL = "internal"
 _SINGLE = "single use"
+_BATCH = "batch "
 _RANGE = "range "
 _GATEWAY = "gateway "
 _PART = "addresses of "
@@ -64,11 +65,6 @@ def host_tag(host: str) -> str:
     return _fit("fairlead:at=", host)
 
 
-def batch_tag(batch_id: str) -> str:
-    """Tag a port with the request that made it, where it may have no device_id that tells."""
-    return f"fairlead:batch={batch_id}"
-
-
 def network_name(cidr: IPNetwork) -> str:
     """Name a network of which only the range is known."""
     return f"fairlead-{str(cidr).replace('/', '-')}"
@@ -94,11 +90,12 @@ def port_name(host: str, owner: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a port's description tells: the door's network that it serves, and how."""
+    """What a port's description tells: the door's network that it serves, how, and the request that made it."""
 
     joined_id: str
     internal: bool
     single_use: bool
+    batch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +114,18 @@ def unknown_owner(port_id: str) -> str:
     return f"unknown {port_id}"
 
 
-def port_description(joined: JoinedNetwork, *, single_use: bool) -> str:
-    """Describe a port, so that a node's memory can be rebuilt of what Neutron has."""
-    words = (f"{_SERVES}{joined.id}", *((_INTERNAL,) if joined.internal else ()), *((_SINGLE,) if single_use else ()))
+def port_description(joined: JoinedNetwork, *, single_use: bool, batch_id: str) -> str:
+    """Describe a port, so that a node's memory can be rebuilt of what Neutron has.
+
+    Unlike tags, a description is in the request that makes a port: with it the port is known for ours from its first
+    moment.
+    """
+    words = (
+        f"{_SERVES}{joined.id}",
+        *((_INTERNAL,) if joined.internal else ()),
+        *((_SINGLE,) if single_use else ()),
+        f"{_BATCH}{batch_id}",
+    )
     return ", ".join(words)
 
 
@@ -128,7 +134,8 @@ def described_network(description: str) -> Described | None:
     first, *words = description.split(", ")
     if not first.startswith(_SERVES):
         return None
-    return Described(first.removeprefix(_SERVES), internal=_INTERNAL in words, single_use=_SINGLE in words)
+    batch_id = next((word.removeprefix(_BATCH) for word in words if word.startswith(_BATCH)), "")
+    return Described(first.removeprefix(_SERVES), _INTERNAL in words, _SINGLE in words, batch_id)
 
 
 def block_description(joined: JoinedNetwork, subnet: JoinedSubnet) -> str:

@@ -85,6 +85,7 @@ class NetworkService(Protocol):
         self,
         *,
         port_id: str = "",
+        name: str = "",
         network_id: str = "",
         device_id: str = "",
         mac: str = "",

@@ -208,6 +208,7 @@ class NeutronService:
         self,
         *,
         port_id: str = "",
+        name: str = "",
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
@@ -221,6 +222,7 @@ class NeutronService:
         project_id = "" if network_id else (await self._client.token()).project_id
         filters = query(
             id=port_id,
+            name=name,
             network_id=network_id,
             device_id=device_id,
             mac_address=mac,

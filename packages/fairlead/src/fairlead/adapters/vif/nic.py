@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from fairlead.adapters.kernel import namespaces, netlink
+from fairlead.adapters.kernel.links import exists
 from fairlead.adapters.kernel.netlink import Answer, Link, Message
 from fairlead.adapters.kernel.threads import to_its_end
 from fairlead.adapters.marks import alias, attachment_of_alias, sandbox_device
@@ -104,6 +105,10 @@ class NicDataplane:
         """List the ports that have a device, here or in a container. Raises DataplaneError."""
         here, away = await self._in_thread(lambda: (self._here(), self._away()))
         return [Plugged(one, away=False) for one in sorted(here - away)] + [Plugged(one, away=True) for one in away]
+
+    def is_whole(self, vif: Vif) -> bool:
+        """Say whether the device waits here: one system call."""
+        return exists(vif.sandbox_device)
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Delete Fairlead's devices but the known ids'; return the ids removed, sorted. Raises DataplaneError."""

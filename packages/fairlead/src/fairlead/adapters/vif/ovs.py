@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fairlead.adapters.kernel import hoststack
 from fairlead.adapters.kernel.batches import Batches
-from fairlead.adapters.kernel.links import Fit, Found, Links
+from fairlead.adapters.kernel.links import Fit, Found, Links, exists
 from fairlead.adapters.kernel.offload import disable_checksum_offload
 from fairlead.adapters.kernel.threads import to_its_end
 from fairlead.adapters.ovsdb import rows
@@ -102,11 +102,22 @@ class OvsDataplane:
             await self._remove(attachment_id)
 
     async def plugged(self) -> list[Plugged]:
-        """List the ports of Fairlead's attachments that the switch has. Raises SwitchUnavailable, DataplaneError."""
+        """List the ports that have a device or a row of Fairlead's. Raises SwitchUnavailable, DataplaneError."""
         marked = await self._in_thread(self._links.marked)
-        away = {attachment_id for attachment_id, link in marked.items() if link.peer_away}
         ports = await self._ovsdb.read(rows.port_ids)
-        return [Plugged(port_id, attachment_id in away) for attachment_id, port_id in ports.items()]
+        return [
+            Plugged(
+                ports.get(attachment_id, attachment_id),
+                away=attachment_id in marked and marked[attachment_id].peer_away,
+                whole=attachment_id in marked and attachment_id in ports,
+                marked=attachment_id,
+            )
+            for attachment_id in {**ports, **marked}
+        ]
+
+    def is_whole(self, vif: Vif) -> bool:
+        """Say whether the port is wired, by the database's newest word, and its device waits: one system call."""
+        return self._wired.is_wired(vif) and exists(vif.sandbox_device)
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all that carries Fairlead's mark on this host but the known ids; return the ids removed, sorted.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from fairlead.adapters.kernel import netlink, netlink_routes
-from fairlead.adapters.kernel.links import Fit, Links
+from fairlead.adapters.kernel.links import Fit, Links, exists
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif
@@ -61,6 +61,10 @@ class RoutedDataplane:
     async def plugged(self) -> list[Plugged]:
         """List the attachments that have devices here, by their own ids: they have no ports. Raises DataplaneError."""
         return await asyncio.to_thread(self._plugged)
+
+    def is_whole(self, vif: Vif) -> bool:
+        """Say whether the device waits here: one system call."""
+        return exists(vif.sandbox_device)
 
     async def sweep(self, known: Container[str]) -> list[str]:
         """Remove all of Fairlead's devices but the known ids'; return the ids removed. Raises DataplaneError."""

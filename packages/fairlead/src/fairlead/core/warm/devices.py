@@ -4,13 +4,15 @@ After a container its devices are made anew before another has them: OVN forgets
 is unplugged, and nothing of one container is left for the next.
 """
 
+import asyncio
 from dataclasses import replace
 
 import structlog
 
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.warm.node import Node
-from fairlead.model.errors import FairleadError
+from fairlead.core.warm.own_ports import refuse_gone
+from fairlead.model.errors import FairleadError, PortGone, WiringTimeout
 from fairlead.model.records import FREE, Allocation, JoinedNetwork, Step, Use
 from fairlead.model.vif import Vif
 
@@ -26,12 +28,20 @@ LONGEST_BUSY = 10.0
 """Seconds of starts without a pause after which that work is done all the same."""
 
 
+DOUBT = 2.0
+"""Seconds that a plugged port may take to be wired before Neutron is asked whether it has that port at all."""
+
+
 class Devices:
-    """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
+    """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap.
+
+    What somebody else has undone meanwhile is seen when it is given out, and by the reconciler before.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._ready: set[str] = set()
+        self._unwired: dict[str, float] = {}  # ports that were not wired in time: epoch seconds of the next attempt
         self.wake_up = WakeUp()
         self._not_before = 0.0
         self._busy_since = self._calm_from = 0.0
@@ -39,17 +49,31 @@ class Devices:
     async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Vif:
         """Return when packets can flow through the port's devices, which then are its container's.
 
-        Raises WiringTimeout, SwitchUnavailable, DataplaneError.
+        Raises PortGone, WiringTimeout, SwitchUnavailable, DataplaneError.
         """
         self._note_start(self._node.clock.now())
         attachment = vif_of(joined, allocation)
         if allocation.id in self._ready:
             self._ready.discard(allocation.id)
-            return attachment
+            if self._node.dataplane.is_whole(attachment):
+                return attachment
+            log.warning("what was plugged ahead is not there any more: plugging it again", port=allocation.id)
         if allocation.dirty:
             await self.clean(allocation)
-        await self._node.dataplane.apply(attachment)
+        await self._apply(attachment)
         return attachment
+
+    def lost(self, joined: JoinedNetwork) -> list[Allocation]:
+        """List a network's ports that wait plugged, but for what somebody else has undone."""
+        waiting = self._node.port_table.in_use(joined.id, *FREE)
+        return [
+            one for one in waiting if one.id in self._ready and not self._node.dataplane.is_whole(vif_of(joined, one))
+        ]
+
+    def plug_again(self, port_id: str) -> None:
+        """Take it that a port that waits is not plugged."""
+        self._ready.discard(port_id)
+        self.wake_up.wake()
 
     async def step(self) -> bool:
         """Remove the devices that a container left behind, or plug a port that waits; say whether there was one."""
@@ -79,18 +103,46 @@ class Devices:
                     return True
         for joined in held:
             for allocation in port_table.in_use(joined.id, *FREE):
-                if allocation.id not in self._ready and allocation.rests_until <= now:
+                if allocation.id not in self._ready and max(allocation.rests_until, self._not_again(allocation)) <= now:
                     await self._plug(joined, allocation)
                     return True
         # What shrinking or leaving has deleted is not remembered for ever.
         self._ready = {port_id for port_id in self._ready if port_table.get(port_id)}
+        self._unwired = {port_id: at for port_id, at in self._unwired.items() if port_table.get(port_id)}
         return False
 
+    def _not_again(self, allocation: Allocation) -> float:
+        return self._unwired.get(allocation.id, 0.0)
+
     async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
-        await self._node.dataplane.apply(vif_of(joined, allocation))
+        try:
+            await self._apply(vif_of(joined, allocation))
+        except WiringTimeout as error:
+            # Others may be wired all the same.
+            self._unwired[allocation.id] = self._node.clock.now() + TROUBLE
+            log.warning("a port that waits is not wired yet", port=allocation.id, error=str(error))
+            return
+        except PortGone:
+            log.warning("a port that waits is gone from Neutron", port=allocation.id)
+            current = self._node.port_table.get(allocation.id)
+            if current and current.use in FREE:
+                self._node.port_table.put(replace(current, leaving=True))
+            return
         current = self._node.port_table.get(allocation.id)
         if current and current.use in FREE and not current.dirty:
             self._ready.add(allocation.id)
+
+    async def _apply(self, vif: Vif) -> None:
+        """Plug; where that takes long, see whether there is such a port at all. Raises PortGone, and as apply does."""
+        plugging = asyncio.ensure_future(self._node.dataplane.apply(vif))
+        try:
+            done, _ = await asyncio.wait([plugging], timeout=DOUBT)
+            if not done:
+                await refuse_gone(self._node, vif.port_id)
+            await plugging
+        finally:
+            plugging.cancel()
+            await asyncio.gather(plugging, return_exceptions=True)
 
     async def clean(self, allocation: Allocation) -> None:
         """Remove what a container has used, so that the port has nothing of it. Raises as Dataplane.remove."""

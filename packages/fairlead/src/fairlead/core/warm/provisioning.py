@@ -10,18 +10,11 @@ import structlog
 from fairlead.core.background.grace import GRACE
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
+from fairlead.core.warm.own_ports import ports_of_batch
 from fairlead.model.errors import CloudUnavailable, Conflict, FairleadError
 from fairlead.model.network import FixedIP, NewPort, Port
 from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
-from fairlead.model.tags import (
-    OWNED,
-    PORT_OWNER,
-    batch_tag,
-    described_network,
-    host_tag,
-    port_description,
-    port_name,
-)
+from fairlead.model.tags import OWNED, PORT_OWNER, described_network, host_tag, port_description, port_name
 
 log = structlog.get_logger(__name__)
 
@@ -49,13 +42,13 @@ async def make_ports(
         network_id=joined.network_id,
         fixed_ips=fixed_ips or tuple(FixedIP(subnet.subnet_id) for subnet in joined.subnets),
         name=port_name(host, ""),
-        description=port_description(joined, single_use=single_use),
+        description=port_description(joined, single_use=single_use, batch_id=batch.id),
         device_id=batch.id if at_once else "",
         device_owner=PORT_OWNER,
         mac=mac,
         host=host if may_bind else "",
         security_group_ids=joined.security_group_ids,
-        tags=frozenset({OWNED, host_tag(host)} if at_once else {OWNED, host_tag(host), batch_tag(batch.id)}),
+        tags=frozenset({OWNED, host_tag(host)}),
     )
     node.store.put(batch)
     answered = node.provisioning[batch.id] = asyncio.Event()
@@ -79,16 +72,13 @@ async def make_ports(
 async def find_lost(node: Node, batch: Batch) -> None:
     """Take the ports of a batch whose answer never came. One without any is given up after its GRACE.
 
-    Raises what NetworkService.find_ports raises.
+    Ports that were not tagged any more go: whoever waits for one is given another. Raises what
+    NetworkService.find_ports raises.
     """
-    ports = await (
-        node.network_service.find_ports(device_id=batch.id)
-        if node.nesting.at_creation
-        else node.network_service.find_ports(tags=(OWNED, batch_tag(batch.id)))
-    )
+    ports = await ports_of_batch(node, batch)
     if not ports and node.clock.now() - batch.since <= GRACE:
         return
-    unknown = [port for port in ports if node.port_table.get(port.id) is None and OWNED in port.tags]
+    unknown = [port for port in ports if node.port_table.get(port.id) is None]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.joined_id)
     await _nest(node, batch, unknown)
@@ -114,10 +104,9 @@ async def delete_ports(node: Node, allocations: Sequence[Allocation]) -> None:
 
 async def _nest(node: Node, batch: Batch, ports: list[Port]) -> list[Allocation]:
     """Hold ports once they are this node's. What can't become so is held as well, to be deleted."""
-    if not ports:
-        return _hold(node, batch, ports, {})
+    tagged = [port for port in ports if OWNED in port.tags]
     try:
-        nested = await node.nesting.nest(ports)
+        nested = await node.nesting.nest(tagged) if tagged else {}
     except FairleadError:
         _hold(node, batch, ports, {})
         raise
