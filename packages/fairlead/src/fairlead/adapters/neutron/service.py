@@ -246,7 +246,7 @@ class NeutronService:
         return [port.model() for port in made]
 
     async def _tag_ports(self, made: Sequence[wire.PortWire], new: Sequence[NewPort]) -> None:
-        """Tag new ports that the POST left without; where that fails, none of them is left.
+        """Tag new ports that the POST left without; where that fails, none is left, or CloudUnavailable is raised.
 
         Ports keep the tags of the POST with the ML2 extension driver `tag_ports_during_bulk_creation`; without it they
         are dropped without a word. On OVN the list of extensions does not tell which, the answer does.
@@ -256,8 +256,12 @@ class NeutronService:
                 if not wanted.tags.issubset(port.tags):
                     await self._resources.put_tags("ports", port.id, wanted.tags)
                     port.tags = sorted(wanted.tags)
-        except BaseException:
-            await self._resources.undo("ports", [port.id for port in made])
+        except BaseException as error:
+            if not await self._resources.undo("ports", [port.id for port in made]):
+                raise CloudUnavailable(
+                    f"Neutron has made ports, and neither let them be tagged nor deleted: {error}",
+                    remedy="they are deleted as soon as Neutron lets them be; see its log",
+                ) from error
             raise
 
     async def headroom(self, network_id: str, subnets: Mapping[str, IPNetwork]) -> Headroom:

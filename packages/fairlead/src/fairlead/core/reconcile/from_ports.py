@@ -1,8 +1,8 @@
 """A memory of ports made anew: from Neutron, and from the switch.
 
-Neutron tells the ports that this host made (by tag), which door's network each one serves (by description), and the
-networks that the host has joined (by tag; of one without a port only the beginning of the door's id, which the door's
-next request completes). The switch tells which port is in whose sandbox.
+Neutron tells the ports that this host made (by tag; those that were never tagged, by name), which door's network each
+one serves (by description), and the networks that the host has joined (by tag; of one without a port only the beginning
+of the door's id, which the door's next request completes). The switch tells which port is in whose sandbox.
 """
 
 from collections import defaultdict
@@ -13,9 +13,10 @@ import structlog
 
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
+from fairlead.core.warm.own_ports import own_ports, untagged_ports
 from fairlead.model.network import Network, Port
 from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Step
-from fairlead.model.tags import OWNED, described_network, host_tag, member_id, member_tag, port_name, unknown_owner
+from fairlead.model.tags import OWNED, described_network, member_id, member_tag, port_name, unknown_owner
 from fairlead.ports.dataplane import Plugged
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,8 @@ class PortRecollection:
         """Ask Neutron and the switch. Raises what NetworkService and Dataplane raise."""
         service, host = self.node.network_service, await self.node.host()
         plugged = await self.node.dataplane.plugged()
-        ports = await service.find_ports(tags=(OWNED, host_tag(host)))
+        ports = await own_ports(self.node)
+        untagged = await untagged_ports(self.node)
         networks = {one.id: one for one in await service.find_networks(tags=(OWNED,), own=True)}
         served: defaultdict[str, list[Port]] = defaultdict(list)
         for port in ports:
@@ -48,7 +50,7 @@ class PortRecollection:
             if not any(joined_id.startswith(short_id) for joined_id in served):
                 await self._join(short_id, network, ())
         nested = await self.node.nesting.nested(ports) if ports else {}
-        for port in ports:
+        for port in (*ports, *untagged):
             self._hold(port, host, {one.port_id: one for one in plugged}, nested.get(port.id))
         if ports:
             attached = sum(bool(one.owner) for one in self.node.port_table)
