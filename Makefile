@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test coverage coverage-all wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test test-untagged coverage coverage-all wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
@@ -33,6 +33,11 @@ test: check ## every tier, the real cloud included (root)
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
 	@$(PYTEST) -v --durations=20 -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "root or real or wheels"
+
+test-untagged: setup ## what depends on tags, on a Neutron that takes none while a port is made (root)
+	@$(RUN)/fairlead lab up --name untagged --no-tags-while-creating
+	@status=0; FAIRLEAD_LAB=untagged $(PYTEST) -q -m real tests/contract tests/e2e/test_reconcile.py || status=$$?; \
+		$(RUN)/fairlead lab down --name untagged; exit $$status
 
 coverage: setup ## which branches the fast tests reach, by room; what they don't is listed in build/coverage
 	@packaging/coverage fast

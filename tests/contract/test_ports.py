@@ -289,3 +289,16 @@ async def test_the_role_service_leaves_a_port_unbound_when_no_host_is_named(
 ) -> None:
     made = await create_port(as_service, NewPort(network.id, (FixedIP(subnet.id),)))
     assert made.host == ""
+
+
+async def test_ports_are_found_by_their_name_and_tell_what_the_request_itself_described(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    """So a port is known for ours before it is tagged."""
+    name, described = f"h1/{uuid.uuid4().hex}", "Container network 1, batch 2"
+    fixed_ips = (FixedIP(subnet.id),)
+    wanted = [NewPort(network.id, fixed_ips, name=name, description=described, device_owner="fairlead:x")] * 2
+    made = await neutron.create_ports([*wanted, NewPort(network.id, fixed_ips, name=f"{name}-other")])
+    found = await neutron.find_ports(name=name)
+    assert {port.id for port in found} == {port.id for port in made[:2]}
+    assert {(port.description, port.device_owner) for port in found} == {(described, "fairlead:x")}

@@ -98,7 +98,9 @@ class NetworkService(Protocol):
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
         """Make ports in one request, all or none, and give them in the order they were asked for.
 
-        Tagged in that request where the cloud can. The call may take a second longer for each port beyond the first.
+        Tagged in that request where the cloud can, else each in one of its own, which changes its revision once more.
+        Where those fail the ports are deleted again; where that fails as well, CloudUnavailable is raised and they are
+        there without tags. The call may take a second longer for each port beyond the first.
         No two may want the same MAC: Neutron 29 does not refuse that, it goes on trying.
 
         Raises AddressInUse (an address or MAC is taken), NoFreeAddress, QuotaExceeded, NotFound (network, group),
