@@ -1,8 +1,8 @@
 """Several ports in one request, as the protocol promises them, on the fake and on a real Neutron."""
 
 import uuid
-from dataclasses import replace
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
