@@ -1,6 +1,6 @@
 """What dockerd does, as far as a driver sees it: the RPCs of each command, in its order."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,13 +62,6 @@ class PlugBoard:
 
     def is_whole(self, vif: Vif) -> bool:
         return vif.id in self.attachments
-
-    async def sweep(self, known: Container[str]) -> list[str]:
-        self._check()
-        orphans = [one for one in self.attachments if one not in known]
-        for one in orphans:
-            del self.attachments[one]
-        return orphans
 
 
 @dataclass

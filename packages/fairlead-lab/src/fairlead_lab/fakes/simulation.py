@@ -6,7 +6,7 @@ has given up on as well, because that is what a WSGI server does.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from itertools import count
@@ -187,10 +187,6 @@ class NoDataplane:
     def is_whole(self, vif: Vif) -> bool:
         """Say yes."""
         return True
-
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove nothing."""
-        return []
 
 
 @dataclass(frozen=True, slots=True)

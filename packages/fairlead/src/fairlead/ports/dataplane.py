@@ -1,6 +1,5 @@
 """What the core needs of the host's network."""
 
-from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,11 +72,4 @@ class Dataplane(Protocol):
 
     def is_whole(self, vif: Vif) -> bool:
         """Say at once, at no cost worth counting, whether what `apply` made and nobody has taken yet is there still."""
-        ...
-
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove all of Fairlead's attachments on this host but the known ids; return the ids removed.
-
-        known is asked about each one when it is found, so that one made meanwhile is not taken for an orphan.
-        """
         ...

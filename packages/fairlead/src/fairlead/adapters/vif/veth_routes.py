@@ -7,7 +7,7 @@ discovery as on any link.
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -65,14 +65,6 @@ class RoutedDataplane:
     def is_whole(self, vif: Vif) -> bool:
         """Say whether the device waits here: one system call."""
         return exists(vif.sandbox_device)
-
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove all of Fairlead's devices but the known ids'; return the ids removed. Raises DataplaneError."""
-        found = await asyncio.to_thread(self._links.marked)
-        orphans = sorted(one for one in found if one not in known)
-        for orphan in orphans:
-            await self.remove(orphan)
-        return orphans
 
     def _plugged(self) -> list[Plugged]:
         marked, addresses = self._links.marked(), defaultdict(list)
