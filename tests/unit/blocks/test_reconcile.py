@@ -89,8 +89,9 @@ async def test_a_containers_route_that_somebody_removed_is_made_again(
     assert [str(each) for each in again[0].addresses] == [address(running)]
 
 
+@pytest.mark.parametrize("tagged", [True, False])
 async def test_a_block_that_names_this_node_and_is_not_remembered_is_given_back_after_two_looks(
-    site: Site, launch: Launch
+    site: Site, launch: Launch, tagged: bool
 ) -> None:
     node, peer = await launch(1), await launch(2)
     network, running = await one(node)
@@ -99,6 +100,10 @@ async def test_a_block_that_names_this_node_and_is_not_remembered_is_given_back_
         joined = node.core.networks.get(network.id)
         lease = await node.core.blocks.grow(joined, 4)
     forgotten = lease.parts[-1]
+    if not tagged:
+        for subnet in site.cloud.store.resources["subnets"].values():
+            if subnet["cidr"] == str(forgotten):
+                subnet["tags"] = []
     before = await blocks(site)
     node.store.put(replace(lease, parts=lease.parts[:-1]))
     report = await node.core.reconciliation.reconcile(dry_run=True)

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fairlead.core.blocks.blocks import Block
+from fairlead.core.blocks.blocks import Block, block_of
 from fairlead.core.blocks.networks import BlockMembership
 from fairlead.core.reconcile.findings import Finding, Gone, Orphan, StrayBlock, Unplugged
 from fairlead.core.reconcile.gone import Attached, Witnesses
 from fairlead.model.attachment import AttachmentKey
 from fairlead.model.network import IPAddress
 from fairlead.model.records import JoinedNetwork, Lease, ReservedAddress, Step
+from fairlead.model.tags import OWNED, described_block
 from fairlead.ports.dataplane import Dataplane, Plugged
 
 
@@ -88,11 +89,16 @@ class AddressWorld:
                 yield Unplugged(one.key, one.id, one.addresses)
 
     async def _stray_blocks(self, joined: JoinedNetwork) -> list[Block]:
-        """List the blocks that name this node's port, and that its lease does not have once they are listed."""
+        """List the blocks that name this node's port, and that its lease does not have once they are listed.
+
+        One that was never tagged is known by its description, which the request itself gave it.
+        """
         lease = self.networks.node.store.get(Lease, joined.id)
         if lease is None or not lease.port_id:
             return []
-        found = [one for one in await self.networks.blocks(joined.network_id) if one.port_id == lease.port_id]
+        subnets = await self.networks.node.network_service.find_subnets(joined.network_id)
+        described = [replace(one, tags=one.tags | {OWNED}) for one in subnets if described_block(one.description)]
+        found = [block for one in described if (block := block_of(one)) and block.port_id == lease.port_id]
         now = self.networks.node.store.get(Lease, joined.id)
-        # While one is being taken it is in Neutron first, and its network is locked.
+        # One that is just being taken is in Neutron first; `mend` looks again with the network's lock, which a taker has.
         return [one for one in found if now is not None and one.cidr not in now.parts]
