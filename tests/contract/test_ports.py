@@ -302,3 +302,16 @@ async def test_ports_are_found_by_their_name_and_tell_what_the_request_itself_de
     found = await neutron.find_ports(name=name)
     assert {port.id for port in found} == {port.id for port in made[:2]}
     assert {(port.description, port.device_owner) for port in found} == {(described, "fairlead:x")}
+
+
+async def test_a_list_in_brief_has_the_same_ports_with_addresses_and_tags(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    tag = uuid.uuid4().hex
+    wanted = [NewPort(network.id, (FixedIP(subnet.id),), name="web", tags=frozenset({tag}))] * 2
+    made = await neutron.create_ports(wanted)
+    brief = await neutron.find_ports(tags=[tag], brief=True)
+    assert {(port.id, port.mac, port.fixed_ips, port.tags) for port in brief} == {
+        (port.id, port.mac, port.fixed_ips, port.tags) for port in made
+    }
+    assert {port.name for port in brief} == {""}

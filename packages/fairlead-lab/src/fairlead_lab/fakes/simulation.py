@@ -88,6 +88,7 @@ class SimulatedNeutron:
         mac: str = "",
         security_group: str = "",
         tags: Collection[str] = (),
+        brief: bool = False,
     ) -> list[Port]:
         """List the ports of an id, a device, or with tags."""
 

@@ -91,8 +91,12 @@ class NetworkService(Protocol):
         mac: str = "",
         security_group: str = "",
         tags: Collection[str] = (),
+        brief: bool = False,
     ) -> list[Port]:
-        """List the ports that match all that is given; security_group: the id of one that they have."""
+        """List the ports that match all that is given; security_group: the id of one that they have.
+
+        brief: of each port only ids, MAC, addresses and tags are told, which costs Neutron and the network less.
+        """
         ...
 
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:

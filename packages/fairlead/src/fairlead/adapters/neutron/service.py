@@ -214,10 +214,11 @@ class NeutronService:
         mac: str = "",
         security_group: str = "",
         tags: Collection[str] = (),
+        brief: bool = False,
     ) -> list[Port]:
         """List the ports that match all that is given, of this project unless a network is named.
 
-        On a network of the project's own, other projects' ports show as well.
+        On a network of the project's own, other projects' ports show as well. brief: with ids, MAC, addresses and tags.
         """
         project_id = "" if network_id else (await self._client.token()).project_id
         filters = query(
@@ -230,6 +231,7 @@ class NeutronService:
             tags=tags,
             project_id=project_id,
         )
+        filters += [("fields", field) for field in (wire.PORT_IN_BRIEF if brief else ())]
         return [item.model() for item in await self._resources.find("ports", wire.PortWire, filters)]
 
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:

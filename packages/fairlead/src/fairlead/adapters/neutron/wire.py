@@ -132,6 +132,10 @@ class PairWire(msgspec.Struct, omit_defaults=True):
         )
 
 
+PORT_IN_BRIEF = ("id", "network_id", "mac_address", "fixed_ips", "tags")
+"""The fields of a port that a list in brief has."""
+
+
 class PortWire(msgspec.Struct):
     """A port as Neutron sends it; binding:host_id is absent unless the role may see it."""
 

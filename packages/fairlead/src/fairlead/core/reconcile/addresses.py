@@ -100,5 +100,5 @@ class AddressWorld:
         described = [replace(one, tags=one.tags | {OWNED}) for one in subnets if described_block(one.description)]
         found = [block for one in described if (block := block_of(one)) and block.port_id == lease.port_id]
         now = self.networks.node.store.get(Lease, joined.id)
-        # One that is just being taken is in Neutron first; `mend` looks again with the network's lock, which a taker has.
+        # One that is just being taken is in Neutron first: `mend` looks again with the network's lock, as takers have.
         return [one for one in found if now is not None and one.cidr not in now.parts]

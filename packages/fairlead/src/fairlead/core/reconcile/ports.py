@@ -54,7 +54,7 @@ class PortWorld:
         began, table = self.node.clock.now(), self.node.port_table
         if not len(table) and not self.node.store.all(JoinedNetwork):
             return []
-        ports = {port.id: port for port in await own_ports(self.node)}
+        ports = {port.id: port for port in await own_ports(self.node, brief=True)}
         lacking = [one for one in table if one.id not in ports and not one.leaving and one.since < began]
         gone = [one for one in lacking[:_ASKED_ONE_BY_ONE] if not await self._is_in_cloud(one.id)]
         plugged = {one.port_id for one in await self.node.dataplane.plugged()}

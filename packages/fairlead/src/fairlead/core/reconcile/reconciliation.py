@@ -16,7 +16,7 @@ from fairlead.core.background.attempts import Attempts
 from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.reconcile.findings import Finding
-from fairlead.model.errors import FairleadError
+from fairlead.model.errors import CloudUnavailable, FairleadError
 from fairlead.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -133,7 +133,7 @@ class Reconciliation:
                 if source.is_due(now) and not (source.asks_neutron and now < self._backoff.not_before):
                     source.due = now + APART
                     what = f"compare {source.name} with what is remembered"
-                    await self._attempts.run(what, self._turn(source), cloud=source.asks_neutron)
+                    await self._attempts.run(what, self._turn(source))
         return False
 
     async def reconcile(self, *, dry_run: bool) -> Report:
@@ -162,7 +162,11 @@ class Reconciliation:
                 source.due = self._clock.now() + (self._random() * FIRST_IN_CLOUD if source.asks_neutron else 0.0)
 
     async def _turn(self, source: _Source) -> None:
-        await source.see(self._clock)
+        try:
+            await source.see(self._clock)
+        except CloudUnavailable as error:
+            self._backoff.failed(self._clock.now(), error.retry_after)
+            raise
         ripe = self._ripe(source)
         for finding in ripe:
             await self._mend(finding)

@@ -7,9 +7,9 @@ from fairlead.model.records import Batch
 from fairlead.model.tags import OWNED, PORT_OWNER, described_network, host_tag, port_name
 
 
-async def own_ports(node: Node) -> list[Port]:
-    """List the ports that carry this node's tags, in one request. Raises what NetworkService.find_ports raises."""
-    return await node.network_service.find_ports(tags=(OWNED, host_tag(await node.host())))
+async def own_ports(node: Node, *, brief: bool = False) -> list[Port]:
+    """List the ports that carry this node's tags, in one request. brief, and what is raised: see find_ports."""
+    return await node.network_service.find_ports(tags=(OWNED, host_tag(await node.host())), brief=brief)
 
 
 async def untagged_ports(node: Node) -> list[Port]:
