@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-flannel check test thorough coverage coverage-all fuzz wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
+.PHONY: help setup demo demo-flannel check test test-untagged thorough coverage coverage-all fuzz wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
 	bench-flannel bench-scale clean
 
 RUN := .venv/bin
@@ -40,6 +40,11 @@ thorough: setup ## every failure at every point of a Docker user's day, in every
 
 fuzz: setup ## bodies that nobody should send, to every RPC of both doors: CASES=1000000 of them (half an hour), SEED=N to repeat
 	@$(RUN)/python -m tests.fuzz.run --cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+test-untagged: setup ## what depends on tags, on a Neutron that takes none while a port is made (root)
+	@$(RUN)/fairlead lab up --name untagged --no-tags-while-creating
+	@status=0; FAIRLEAD_LAB=untagged $(PYTEST) -q -m real tests/contract tests/e2e/test_reconcile.py || status=$$?; \
+		$(RUN)/fairlead lab down --name untagged; exit $$status
 
 coverage: setup ## which branches the fast tests reach, by room; what they don't is listed in build/coverage
 	@packaging/coverage fast

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -60,6 +60,7 @@ class Simulated:
     containers: int
     supplied: float = 0.0
     work: list[asyncio.Task[None]] = field(default_factory=list)
+    living: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         store = MemoryStore()
@@ -71,7 +72,7 @@ class Simulated:
             cast(Any, self.neutron), host, store, PortTable(store), virtual_time.LoopClock(), f"{self.number:012x}"
         )
         self.chance = random.Random(self.number)
-        self.core = PortCore.over(node, PoolLimits(), NoSandboxes(), random=self.chance.random)
+        self.core = PortCore.over(node, PoolLimits(), NoSandboxes(), runtime=self, random=self.chance.random)
         self.failed = 0
         self.waits: list[float] = []
         self.work = [asyncio.create_task(self._keep()), asyncio.create_task(self._sweep())]
@@ -86,7 +87,11 @@ class Simulated:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            await self.core.sweep.finish()
+            await self.core.reconciliation.step()
+
+    async def owners(self, joined_id: str) -> Collection[str]:  # noqa: ARG002
+        """Say which containers there are: nothing of them is seen on this host."""
+        return self.living
 
     async def run(self) -> IPAddress:
         """Start a container, as often as it takes."""
@@ -100,12 +105,14 @@ class Simulated:
                 await asyncio.sleep(pause * (0.5 + self.chance.random()))
                 pause = min(2 * pause, LONGEST_RETRY)
                 continue
+            self.living.add(_key(address).owner)
             await self.core.attachments.prepare(_key(address), AttachmentRequest((address,)))
             self.waits.append(loop.time() - began)
             return address
 
     async def rm(self, address: IPAddress) -> None:
         """Remove a container."""
+        self.living.discard(_key(address).owner)
         await self.core.attachments.detach(_key(address), by_runtime=True)
         await self.core.attachments.release(NETWORK, address)
 

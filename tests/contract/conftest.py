@@ -38,8 +38,8 @@ class Cloud:
 
 
 @asynccontextmanager
-async def fake_cloud() -> AsyncIterator[Cloud]:
-    async with FakeCloud() as cloud:
+async def fake_cloud(*, tags_while_creating: bool) -> AsyncIterator[Cloud]:
+    async with FakeCloud(tags_while_creating=tags_while_creating) as cloud:
         yield Cloud(
             member=cloud.credentials("member"),
             service=cloud.credentials("service"),
@@ -92,12 +92,13 @@ def service_user(keystone: Session, url: str, project_id: str) -> Iterator[dict[
         keystone.delete(f"{url}/users/{user['id']}")
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
+@pytest.fixture(params=["fake", "fake without tags while creating", pytest.param("real", marks=pytest.mark.real)])
 async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[Cloud]:
+    """A cloud. The real one takes tags with a port or does not, as the lab was made: `make test-untagged`."""
     if request.param == "real":
         yield request.getfixturevalue("real_cloud")
         return
-    async with fake_cloud() as cloud:
+    async with fake_cloud(tags_while_creating=request.param == "fake") as cloud:
         yield cloud
 
 

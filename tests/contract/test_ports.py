@@ -325,3 +325,29 @@ async def test_a_port_that_is_gone_is_not_tagged_and_has_no_tags_to_take_off(neu
     with pytest.raises(NotFound):
         await neutron.tag_port(str(uuid.uuid4()), "a")
     await neutron.untag_port(str(uuid.uuid4()), "a")
+
+
+async def test_ports_are_found_by_their_name_and_tell_what_the_request_itself_described(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    """So a port is known for ours before it is tagged."""
+    name, described = f"h1/{uuid.uuid4().hex}", "Container network 1, batch 2"
+    fixed_ips = (FixedIP(subnet.id),)
+    wanted = [NewPort(network.id, fixed_ips, name=name, description=described, device_owner="fairlead:x")] * 2
+    made = await neutron.create_ports([*wanted, NewPort(network.id, fixed_ips, name=f"{name}-other")])
+    found = await neutron.find_ports(name=name)
+    assert {port.id for port in found} == {port.id for port in made[:2]}
+    assert {(port.description, port.device_owner) for port in found} == {(described, "fairlead:x")}
+
+
+async def test_a_list_in_brief_has_the_same_ports_with_addresses_and_tags(
+    neutron: NeutronService, network: Network, subnet: Subnet
+) -> None:
+    tag = uuid.uuid4().hex
+    wanted = [NewPort(network.id, (FixedIP(subnet.id),), name="web", tags=frozenset({tag}))] * 2
+    made = await neutron.create_ports(wanted)
+    brief = await neutron.find_ports(tags=[tag], brief=True)
+    assert {(port.id, port.mac, port.fixed_ips, port.tags) for port in brief} == {
+        (port.id, port.mac, port.fixed_ips, port.tags) for port in made
+    }
+    assert {port.name for port in brief} == {""}

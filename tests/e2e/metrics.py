@@ -1,6 +1,7 @@
 """What an agent counts, asked as Prometheus would ask."""
 
 import re
+from typing import Any
 
 from tests.e2e.docker import Docker
 
@@ -26,3 +27,8 @@ def metrics(docker: Docker) -> dict[str, float]:
 def rpc_calls(docker: Docker) -> float:
     """Count the requests to Neutron that any RPC has waited for."""
     return sum(value for name, value in metrics(docker).items() if name.startswith("fairlead_rpc_neutron_calls_total"))
+
+
+def asked(lab: Any, since: int) -> list[dict[str, Any]]:
+    """What Neutron was asked from the `since`-th request on, but for the look at a host's ports from time to time."""
+    return [call for call in lab.neutron_calls(since) if "fairlead%3Aat" not in call["query"].replace(":", "%3A")]

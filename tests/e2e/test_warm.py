@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.docker import Docker, eventually, tcp_works
-from tests.e2e.metrics import metrics, rpc_calls
+from tests.e2e.metrics import asked, metrics, rpc_calls
 
 pytestmark = pytest.mark.real
 
@@ -31,12 +31,12 @@ def test_a_warm_start_and_stop_wait_for_nothing_and_two_transactions_follow(lab:
     assert eventually(lambda: ports(h1, "fresh") == 2)
     assert eventually(lambda: len(h1.left()["switch"]) == 2)
     time.sleep(1)
-    calls, transactions, asked = len(lab.neutron_calls()), work(h1, "transaction"), rpc_calls(h1)
+    calls, transactions, waited = len(lab.neutron_calls()), work(h1, "transaction"), rpc_calls(h1)
     h1.run("a1", "web")
     assert work(h1, "transaction") == transactions
     h1.rm("a1")
-    assert lab.neutron_calls(calls) == []
-    assert rpc_calls(h1) == asked
+    assert asked(lab, calls) == []
+    assert rpc_calls(h1) == waited
     assert eventually(lambda: work(h1, "transaction") == transactions + 1, seconds=5)
     assert eventually(lambda: work(h1, "transaction") == transactions + 2)
 
@@ -47,7 +47,7 @@ def test_a_chosen_address_costs_one_request_and_the_metrics_say_so(lab: Any, h1:
     name = 'fairlead_rpc_neutron_calls_total{rpc="IpamDriver.RequestAddress"}'
     before, calls = metrics(h1).get(name, 0.0), len(lab.neutron_calls())
     h1.run("a1", "web", "--ip", "10.20.0.5")
-    assert [(call["method"], call["path"]) for call in lab.neutron_calls(calls)] == [("POST", "/v2.0/ports")]
+    assert [(call["method"], call["path"]) for call in asked(lab, calls)] == [("POST", "/v2.0/ports")]
     assert metrics(h1)[name] == before + 1
 
 
@@ -126,4 +126,4 @@ def test_a_restarted_agent_lists_nothing_and_goes_on_from_its_memory(lab: Any, h
     lab.restart("agent", "h1")
     calls = len(lab.neutron_calls())
     assert h1.run("a2", "web").pings(one.address)
-    assert [call for call in lab.neutron_calls(calls) if "/ports" in call["path"] and call["method"] == "GET"] == []
+    assert [call for call in asked(lab, calls) if "/ports" in call["path"] and call["method"] == "GET"] == []

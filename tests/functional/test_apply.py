@@ -12,6 +12,7 @@ import pytest
 from fairlead.model.errors import DataplaneError
 from tests.functional.conftest import Host, attachment
 from tests.functional.namespaces import fairlead_links, links, run
+from tests.functional.sweeping import sweep
 from tests.functional.switch import BRIDGE, until
 
 pytestmark = pytest.mark.root
@@ -108,7 +109,7 @@ async def test_forks_nothing(host: Host) -> None:
     sys.addaudithook(watch)
     await host.dataplane.apply(attachment())
     await host.dataplane.remove(attachment().id)
-    await host.dataplane.sweep(set())
+    await sweep(host.dataplane, set())
     watching = False
     assert started == []
 

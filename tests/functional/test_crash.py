@@ -13,6 +13,7 @@ import pytest
 from tests.functional import crashing
 from tests.functional.conftest import Host, attachment
 from tests.functional.namespaces import fairlead_links, links, run
+from tests.functional.sweeping import sweep
 from tests.functional.switch import BRIDGE
 
 pytestmark = pytest.mark.root
@@ -67,16 +68,16 @@ async def remove(host: Host) -> None:
     await host.dataplane.remove(WANTED.id)
 
 
-async def sweep(host: Host) -> None:
+async def sweep_all(host: Host) -> None:
     expected = [WANTED.id] if host.left_over() else []
-    assert await host.dataplane.sweep(set()) == expected
+    assert await sweep(host.dataplane, set()) == expected
 
 
 def after_each(steps: list[str]) -> list[list[str]]:
     return [steps[: number + 1] for number in range(len(steps))]
 
 
-@pytest.mark.parametrize("then", [finish, remove, sweep])
+@pytest.mark.parametrize("then", [finish, remove, sweep_all])
 @pytest.mark.parametrize("steps", after_each(FRESH), ids=len)
 async def test_apply_crashes(host: Host, steps: list[str], then: Callable[[Host], Awaitable[None]]) -> None:
     await crash(host, "apply", steps)
@@ -84,7 +85,7 @@ async def test_apply_crashes(host: Host, steps: list[str], then: Callable[[Host]
     assert host.left_over() == set()
 
 
-@pytest.mark.parametrize("then", [finish, sweep])
+@pytest.mark.parametrize("then", [finish, sweep_all])
 @pytest.mark.parametrize("spoil", [spoil_mtu, lose_device])
 @pytest.mark.parametrize("steps", after_each(MENDING), ids=len)
 async def test_apply_crashes_while_it_mends(
@@ -97,7 +98,7 @@ async def test_apply_crashes_while_it_mends(
     assert host.left_over() == set()
 
 
-@pytest.mark.parametrize("then", [finish, remove, sweep])
+@pytest.mark.parametrize("then", [finish, remove, sweep_all])
 @pytest.mark.parametrize("steps", after_each(REMOVE), ids=len)
 async def test_remove_crashes(host: Host, steps: list[str], then: Callable[[Host], Awaitable[None]]) -> None:
     await host.dataplane.apply(WANTED)

@@ -9,6 +9,7 @@ from fairlead.adapters.vif.switched import with_ovn
 from fairlead.model.errors import SwitchUnavailable, WiringTimeout
 from tests.functional.conftest import TIMEOUT_S, WIRING_S, Host, SandboxMaker, attachment
 from tests.functional.namespaces import fairlead_links, links, run
+from tests.functional.sweeping import sweep
 from tests.functional.switch import BRIDGE, Switch, until
 
 pytestmark = pytest.mark.root
@@ -168,7 +169,7 @@ async def test_the_database_is_stuck(host: Host) -> None:
         with pytest.raises(SwitchUnavailable, match="does not answer"):
             await host.dataplane.apply(attachment())
         assert time.monotonic() - started < 2 * TIMEOUT_S + SLACK_S
-    await host.dataplane.sweep(set())
+    await sweep(host.dataplane, set())
     assert host.left_over() == set()
     await host.dataplane.apply(attachment())
 

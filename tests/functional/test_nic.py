@@ -19,6 +19,7 @@ from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import Plugged
 from fairlead.ports.routing import Nic
 from tests.functional.namespaces import Sandbox, fairlead_links, links, new_namespace, run
+from tests.functional.sweeping import sweep
 
 pytestmark = pytest.mark.root
 
@@ -197,7 +198,7 @@ async def test_a_sweep_deletes_what_is_unknown_here_and_in_containers_and_nothin
     sandbox = dockerd.start(away)
     extra = ("id", "200") if kind is VLAN else ()
     run("ip", "link", "add", "flcforeign", "link", "nic0", "type", kind.name, *extra)
-    assert await dataplane.sweep({known.id}) == [orphan.id, away.id]
+    assert await sweep(dataplane, {known.id}) == [orphan.id, away.id]
     assert fairlead_links() == {known.sandbox_device, "flcforeign"}
     assert "eth0" not in sandbox.run("ip", "-br", "link")
 

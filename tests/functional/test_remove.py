@@ -5,6 +5,7 @@ import pytest
 from fairlead.model.errors import DataplaneError, FairleadError, SwitchUnavailable
 from tests.functional.conftest import Host, SandboxMaker, attachment
 from tests.functional.namespaces import fairlead_links, links, run
+from tests.functional.sweeping import sweep
 from tests.functional.switch import BRIDGE
 
 pytestmark = pytest.mark.root
@@ -90,12 +91,12 @@ async def test_sweep_removes_all_but_the_known(host: Host) -> None:
         await host.dataplane.apply(attachment(number))
     run("ip", "link", "delete", attachment(2).host_device)
     host.switch.vsctl("del-port", attachment(3).host_device)
-    assert await host.dataplane.sweep({attachment(0).id, attachment(1).id}) == [attachment(n).id for n in (2, 3, 4)]
+    assert await sweep(host.dataplane, {attachment(0).id, attachment(1).id}) == [attachment(n).id for n in (2, 3, 4)]
     assert host.switch.fairlead_rows() == {attachment(n).host_device for n in (0, 1)}
     assert fairlead_links() == {
         end for n in (0, 1) for end in (attachment(n).host_device, attachment(n).sandbox_device)
     }
-    assert await host.dataplane.sweep({attachment(0).id, attachment(1).id}) == []
+    assert await sweep(host.dataplane, {attachment(0).id, attachment(1).id}) == []
 
 
 async def test_sweep_touches_nothing_unmarked(host: Host) -> None:
@@ -108,13 +109,5 @@ async def test_sweep_touches_nothing_unmarked(host: Host) -> None:
         host.switch.vsctl("add-port", BRIDGE, device)
     host.switch.vsctl("set", "Interface", "copied", f"external_ids:fairlead-attachment={theirs.id}")
     before = links(), host.switch.rows("Port")
-    assert await host.dataplane.sweep(set()) == []
+    assert await sweep(host.dataplane, set()) == []
     assert (links(), host.switch.rows("Port")) == before
-
-
-async def test_sweep_removes_what_it_can(host: Host) -> None:
-    await host.dataplane.apply(attachment())
-    host.switch.stop_database()
-    with pytest.raises(FairleadError, match="does not answer"):
-        await host.dataplane.sweep(set())
-    assert fairlead_links() == set()

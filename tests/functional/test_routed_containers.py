@@ -14,6 +14,7 @@ from fairlead.model.vif import Vif
 from fairlead.ports.guard import GuardedNetwork, GuardedNode
 from tests.functional.conftest import SandboxMaker
 from tests.functional.namespaces import Sandbox, run
+from tests.functional.sweeping import sweep
 
 pytestmark = pytest.mark.root
 
@@ -117,7 +118,7 @@ async def test_what_nobody_knows_is_swept(node: RoutedDataplane) -> None:
     known, orphan = attachment(2), attachment(3)
     await node.apply(known)
     await node.apply(orphan)
-    assert await node.sweep({known.id}) == [orphan.id]
+    assert await sweep(node, {known.id}) == [orphan.id]
     assert [seen.port_id for seen in await node.plugged()] == [known.id]
 
 

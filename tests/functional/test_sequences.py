@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fairlead.model.vif import Vif
 from tests.functional.conftest import Host, attachment
 from tests.functional.namespaces import fairlead_links, links, run
+from tests.functional.sweeping import sweep
 
 pytestmark = pytest.mark.root
 
@@ -72,7 +73,7 @@ async def test_holds_what_was_asked_for(host: Host, steps: list[object]) -> None
                 await host.dataplane.remove(attachment(number).id)
                 wanted.pop(number, None)
             case Sweep(known):
-                swept = await host.dataplane.sweep({attachment(number).id for number in known})
+                swept = await sweep(host.dataplane, {attachment(number).id for number in known})
                 assert set(swept) <= {wanted[number].id for number in wanted.keys() - known}
                 wanted = {number: each for number, each in wanted.items() if number in known}
             case LoseDevice(number):
@@ -85,7 +86,7 @@ async def test_holds_what_was_asked_for(host: Host, steps: list[object]) -> None
         assert_wired(host, each)
     assert fairlead_links() == {end for each in wanted.values() for end in (each.host_device, each.sandbox_device)}
     assert host.switch.fairlead_rows() == {each.host_device for each in wanted.values()}
-    assert await host.dataplane.sweep(set()) == sorted(each.id for each in wanted.values())
+    assert await sweep(host.dataplane, set()) == sorted(each.id for each in wanted.values())
     assert host.left_over() == set()
 
 

@@ -21,7 +21,7 @@ from fairlead.ports.routing import Nic
 from fairlead_lab.fakes import FakeCloud
 from tests.ports import create_port
 from tests.unit.blocks.nodes import Kernel, RuleBook
-from tests.unit.docker.dockerd import Dockerd, PlugBoard
+from tests.unit.docker.dockerd import Dockerd, Endpoints, PlugBoard
 from tests.unit.docker.instance import CIDR
 
 PART, RANGE = "10.100.1.0/24", "10.100.0.0/16"
@@ -38,7 +38,7 @@ class Docker(Dockerd):
     """Docker's commands at the agent's socket. What is done behind, the agent does itself."""
 
     def __init__(self, client: aiohttp.ClientSession, dataplane: PlugBoard) -> None:
-        self.client, self.dataplane = cast(Any, client), dataplane
+        self.client, self.dataplane, self.endpoints = cast(Any, client), dataplane, Endpoints()
 
     async def behind(self, seconds: float = 0.0) -> None:
         """Let the agent be."""

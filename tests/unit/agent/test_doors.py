@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from fairlead.agent.doors.known import chosen_doors
 from fairlead.agent.settings import AgentSettings, OvsSettings, Settings, load_settings
 from fairlead.agent.wiring import wire_agent
 from fairlead.model.errors import SettingsError, TaskFailed
+from fairlead.model.vif import Vif
 from fairlead_lab.fakes import FakeCloud
 from tests.unit.agent.instance_agent import PART, RANGE, Running, instance_port, running_agent, settings_of, until
 from tests.unit.docker.dockerd import Network
@@ -158,7 +160,7 @@ async def test_without_door_flannel_nothing_looks_after_leases(
 ) -> None:
     port = await instance_port(cloud, trunk=True)
     async with running_agent(cloud, port, settings_of(tmp_path, "trunk", []), monkeypatch) as agent:
-        assert agent.tasks == ["introduction", "memory", "sweep", "keeper", "devices"]
+        assert agent.tasks == ["introduction", "memory", "reconciliation", "free memory", "keeper", "devices"]
 
 
 async def test_a_door_whose_socket_was_removed_is_open_again_and_counted(
@@ -288,3 +290,31 @@ async def test_a_stopped_agent_can_be_started_again_at_once(
         await until(lambda: set(pairs(cloud, port)) == {PART})
     async with running_agent(cloud, port, settings, monkeypatch) as agent:
         assert [lease["state"] for lease in (await agent.flannel("status"))["leases"]] == ["own"]
+
+
+@pytest.mark.parametrize("mode", ["trunk", "routed"])
+async def test_a_plan_is_told_at_every_door_and_carried_out_when_asked_for(
+    cloud: FakeCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr("fairlead.core.reconcile.reconciliation.HERE_EVERY", 1000.0)
+    port = await instance_port(cloud, trunk=mode == "trunk")
+    async with running_agent(cloud, port, settings_of(tmp_path, mode, ["docker", "flannel"]), monkeypatch) as agent:
+
+        async def asked(session: Any, *, dry_run: bool) -> list[tuple[str, str]]:
+            async with session.post("/reconcile", json={"dry_run": dry_run}) as response:
+                answer = await response.json()
+                assert response.status == 200, answer
+                assert answer["unseen"] == []
+                return [(one["kind"], one["state"]) for one in answer["findings"]]
+
+        docker: Any = agent.docker.client
+        assert await asked(docker, dry_run=False) == []
+        await asyncio.sleep(0.1)  # the agent's own first look is over
+        agent.board.attachments["orphan"] = Vif("orphan", "orphan", "02:00:00:00:00:01", 1442)
+        for session in (docker, agent.flannel_session):
+            assert await asked(session, dry_run=True) == [("Orphan", "would")]
+        assert await asked(docker, dry_run=False) == [("Orphan", "done")]
+        assert not agent.board.attachments
+        async with docker.post("/reconcile", data=b"[]") as response:
+            assert response.status == 400
+            assert "malformed" in (await response.json())["error"]

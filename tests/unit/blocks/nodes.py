@@ -24,7 +24,7 @@ from fairlead.model.network import FixedIP, IPAddress, IPNetwork, NewPort, Port
 from fairlead.model.records import KINDS
 from fairlead.ports.guard import GuardedNetwork, GuardedNode
 from fairlead.ports.routing import Nic
-from tests.unit.docker.dockerd import Dockerd, HandClock, PlugBoard, Sandboxes
+from tests.unit.docker.dockerd import Dockerd, Endpoints, HandClock, PlugBoard, Sandboxes
 
 RANGE, RANGE6 = "10.100.0.0/16", "fd00:100::/48"
 
@@ -88,6 +88,7 @@ class Instance(Dockerd):
         self.kernel = Kernel(Nic("eth0", port.mac, 1442, interfaces))
         self.clock = HandClock()
         self.dataplane = PlugBoard(f"i{number}")
+        self.endpoints = Endpoints()
         self.guard = RuleBook()
         self.told: list[tuple[IPAddress, bytes]] = []
         self.address = str(next(one for one in addresses if one.version == 4))
@@ -114,6 +115,7 @@ class Instance(Dockerd):
             self.guard,
             self.sandboxes,
             name=f"i{self.number}",
+            runtime=self.endpoints,
             tell=lambda nodes, hint: self.told.extend((node, hint) for node in nodes),
             random=lambda: 0.5,
         )

@@ -149,7 +149,9 @@ async def test_a_memory_is_not_rebuilt_of_an_answer_that_knows_less_than_the_ker
     with pytest.raises(DriverError, match="Neutron tells of no block"):
         await node.run(network)
     await node.rebuild.ensure()
-    await node.dataplane.sweep(node.core.addressing)
+    for _ in range(3):
+        await node.core.reconciliation.step()
+        node.clock.time += 30
     assert {one.owner for one in node.store.all(ReservedAddress)} == {running.endpoint_id}
     assert running.endpoint_id in node.dataplane.attachments
     await node.run(network)

@@ -374,7 +374,7 @@ async def test_a_port_that_was_claimed_and_never_used_comes_back(neutron: Simula
     agent = Agent(neutron)
     await agent.core.attachments.reserve("web", AddressRequest(4))
     await asyncio.sleep(400)
-    await agent.core.sweep.finish()
+    await agent.core.reconciliation.step()
     assert agent.core.node.port_table.count("web", Use.RESERVED) == 0
     assert agent.waiting() >= 1
 

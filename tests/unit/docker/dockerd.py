@@ -1,6 +1,6 @@
 """What dockerd does, as far as a driver sees it: the RPCs of each command, in its order."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,12 +63,8 @@ class PlugBoard:
         self._check()
         return [Plugged(one.port_id or one.id, one.id in self.away, one.addresses) for one in self.attachments.values()]
 
-    async def sweep(self, known: Container[str]) -> list[str]:
-        self._check()
-        orphans = [one for one in self.attachments if one not in known]
-        for one in orphans:
-            del self.attachments[one]
-        return orphans
+    def is_whole(self, vif: Vif) -> bool:
+        return vif.id in self.attachments
 
 
 class HandClock:
@@ -140,11 +136,23 @@ class Sandboxes:
         return [] if self.configs.get((netns, name)) == config else [f"{name} is not in {netns}"]
 
 
+@dataclass
+class Endpoints:
+    """What dockerd has written down of endpoints, by network; silent: it does not answer."""
+
+    known: dict[str, set[str]] = field(default_factory=dict)
+    silent: bool = False
+
+    async def owners(self, joined_id: str) -> set[str] | None:
+        return None if self.silent else self.known.get(joined_id, set())
+
+
 class Dockerd:
     """The commands of Docker's users, as RPCs to the agent of the host that this is."""
 
     client: TestClient[Any, Any]
     dataplane: PlugBoard
+    endpoints: Endpoints
 
     async def behind(self, seconds: float = 0.0) -> None:
         """Let time pass, and the agent catch up."""
@@ -286,6 +294,7 @@ class Dockerd:
             created = await self.rpc(
                 "NetworkDriver.CreateEndpoint", {**ids, "Interface": interface, "Options": options or {}}
             )
+            self.endpoints.known.setdefault(network.id, set()).add(endpoint_id)
             try:
                 joined = await self.rpc(
                     "NetworkDriver.Join",
@@ -293,6 +302,7 @@ class Dockerd:
                 )
             except DriverError:
                 await self.tried("NetworkDriver.DeleteEndpoint", ids)
+                self._forget(network.id, endpoint_id)
                 raise
         except DriverError:
             for pool_id, one, _ in given:
@@ -308,6 +318,7 @@ class Dockerd:
         errors = [await self.tried("NetworkDriver.Leave", ids)]
         self.dataplane.away -= self._ports(container.join["InterfaceName"]["SrcName"])
         errors.append(await self.tried("NetworkDriver.DeleteEndpoint", ids))
+        self._forget(container.network.id, container.endpoint_id)
         for pool_id, _, v6 in container.network.pools:
             address = container.address6 if v6 else container.address
             released = {"PoolID": pool_id, "Address": address.split("/")[0]}
@@ -315,6 +326,14 @@ class Dockerd:
         _raise_first(errors)
         if behind:
             await self.behind()
+
+    def rm_unheard(self, container: Running) -> None:
+        """Run `docker rm -f` while no agent answers: dockerd takes the device back, and forgets the rest."""
+        self.dataplane.away -= self._ports(container.join["InterfaceName"]["SrcName"])
+        self._forget(container.network.id, container.endpoint_id)
+
+    def _forget(self, network_id: str, endpoint_id: str) -> None:
+        self.endpoints.known.get(network_id, set()).discard(endpoint_id)
 
     def _ports(self, device: str) -> set[str]:
         return {one.id for one in self.dataplane.attachments.values() if one.sandbox_device == device}
@@ -347,6 +366,7 @@ class Host(Dockerd):
         self.config = config
         self.directory = directory
         self.dataplane = PlugBoard(name)
+        self.endpoints = Endpoints()
         self.clock = HandClock()
         self.observed: list[tuple[str, int]] = []
 
@@ -365,7 +385,7 @@ class Host(Dockerd):
             neutron, self.dataplane, self.store, PortTable(self.store), self.clock, node_id, nesting=nesting
         )
         self.sandboxes = Sandboxes()
-        self.core = PortCore.over(self.node, self.limits, self.sandboxes, random=lambda: 0.5)
+        self.core = PortCore.over(self.node, self.limits, self.sandboxes, runtime=self.endpoints, random=lambda: 0.5)
         app = make_app(
             rpcs_over(self.store, self.core.networks, self.core.attachments, self.clock),
             prepare=self.core.rebuild.ensure,
@@ -382,6 +402,12 @@ class Host(Dockerd):
         self.clock.time += seconds
         while await self.core.devices.step() or await self.core.keeper.step():
             pass
+
+    async def patient(self, seconds: float, step: float = 15.0) -> None:
+        """Let time pass, and the agent do all that it does behind, step by step."""
+        for _ in range(int(seconds / step)):
+            await self.core.reconciliation.step()
+            await self.behind(step)
 
     async def restart(self) -> None:
         await self.stop()

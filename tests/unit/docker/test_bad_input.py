@@ -189,7 +189,7 @@ async def test_a_port_whose_answer_was_lost_is_found_again_and_deleted(cloud: Fa
     assert len(cloud.store.resources["ports"]) == 1
     await h1.restart()
     h1.clock.time += 130
-    await h1.core.sweep.finish()
+    await h1.core.reconciliation.step()
     await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
@@ -203,7 +203,7 @@ async def test_a_port_that_could_not_be_deleted_is_deleted_later(cloud: FakeClou
     assert len(cloud.store.resources["ports"]) == 1
     cloud._faults.clear()
     await h1.restart()
-    await h1.core.sweep.finish()
+    await h1.core.reconciliation.step()
     await h1.behind()
     assert not cloud.store.resources["ports"]
     assert not h1.store.all(Allocation)
@@ -217,7 +217,7 @@ async def test_a_network_whose_answer_was_lost_is_found_again_and_deleted(
     await refused(h1.network_create(SUBNET))
     await h1.restart()
     h1.clock.time += 130
-    await h1.core.sweep.finish()
+    await h1.core.reconciliation.step()
     await h1.behind()
     assert nothing_left(cloud, h1)
 
@@ -245,7 +245,7 @@ async def test_no_switch_from_the_beginning(cloud: FakeCloud, h1: Host) -> None:
     await refused(h1.network_create(SUBNET))
     h1.dataplane.broken = None
     h1.clock.time += 130
-    await h1.core.sweep.finish()
+    await h1.core.reconciliation.step()
     await h1.behind()
     assert nothing_left(cloud, h1)
 

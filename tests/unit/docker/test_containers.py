@@ -219,7 +219,7 @@ async def test_every_request_may_come_twice(cloud: FakeCloud, h1: Host, monkeypa
     container = await h1.run(network)
     await h1.rm(container)
     h1.clock.time += 1000
-    await h1.core.sweep.finish()
+    await h1.core.reconciliation.step()
     await h1.behind()
     await h1.network_rm(network)
     assert not ports(cloud)

@@ -42,7 +42,7 @@ async def live(host: Host, cloud: FakeCloud, number: int) -> None:
     await host.behind(10)
     host.dataplane.broken = None
     await host.behind(60)
-    await host.core.sweep.finish()
+    await host.core.reconciliation.step()
     await host.network_rm(network)
     for _ in range(60):
         await host.behind(15)

@@ -32,8 +32,7 @@ async def started(host: Host) -> AsyncIterator[Host]:
 async def settle(host: Host, minutes: int = 2) -> None:
     """Let time pass, in which the agent does all that it does behind."""
     for _ in range(4 * minutes):
-        await host.core.sweep.unplug()
-        await host.core.sweep.finish()
+        await host.core.reconciliation.step()
         await host.behind(15)
 
 

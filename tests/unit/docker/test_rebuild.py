@@ -64,7 +64,7 @@ async def test_a_lost_file_is_rebuilt_and_containers_go_on_and_end_well(cloud: F
     after = {one.owner: one.id for one in pooled.node.port_table if one.owner}
     assert sorted(after.values()) == sorted(before.values())
     assert after[first.endpoint_id] == before[first.endpoint_id]
-    await pooled.core.sweep.unplug()
+    await pooled.core.reconciliation.step()
     assert set(before.values()) <= set(pooled.dataplane.attachments)
     pooled.clock.time += 10
     second = await pooled.run(network)

@@ -46,11 +46,10 @@ async def node(request: pytest.FixtureRequest, cloud: FakeCloud, tmp_path: Path)
 
 
 async def patient(host: Host, seconds: float) -> None:
-    """Let time pass as the agent does: a sweep, then devices and keeper as long as there is something to do."""
+    """Let time pass as the agent does: the reconciler, then devices and keeper as long as there is something to do."""
     for _ in range(int(seconds / 15)):
         await host.behind(15)
-        await host.core.sweep.unplug()
-        await host.core.sweep.finish()
+        await host.core.reconciliation.step()
 
 
 async def reserve(node: Node) -> None:

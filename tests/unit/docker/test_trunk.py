@@ -10,7 +10,6 @@ from fairlead.core.nesting.trunk import TrunkNesting
 from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.network import FixedIP, NewPort, Port, SubPort
 from fairlead.model.records import Batch, Use
-from fairlead.model.tags import batch_tag
 from fairlead.ports.network_service import NetworkService
 from fairlead_lab.fakes import FakeCloud, Fault
 from fairlead_lab.fakes.record import How
@@ -49,14 +48,15 @@ async def foreign_sub_port(cloud: FakeCloud, vlan: int) -> Port:
     return port
 
 
-async def stray(node: Host, network: Network, *tags: str) -> Port:
+async def stray(node: Host, network: Network, batch_id: str = "") -> Port:
     """A port made just before a crash, and never attached."""
     joined = node.core.networks.get(network.id)
     new = NewPort(
         joined.network_id,
         (FixedIP(joined.subnets[0].subnet_id),),
-        description=f"Container network {network.id}",
-        tags=frozenset({"fairlead", "fairlead:at=i1", *tags}),
+        name="i1/waiting",
+        description=f"Container network {network.id}, batch {batch_id}",
+        tags=frozenset({"fairlead", "fairlead:at=i1"}),
     )
     return await create_port(node.node.network_service, new)
 
@@ -125,7 +125,7 @@ async def test_ports_that_can_not_be_attached_are_deleted(cloud: FakeCloud, node
 async def test_ports_made_just_before_a_crash_are_attached_and_used(cloud: FakeCloud, node: Host) -> None:
     network = await node.network_create(SUBNET)
     batch = Batch("b" * 32, network.id, node.clock.now())
-    made = await stray(node, network, batch_tag(batch.id))
+    made = await stray(node, network, batch.id)
     node.store.put(batch)
     await node.restart()
     await node.core.keeper.step()

@@ -38,6 +38,12 @@ def test_neutron_is_ml2_ovn_without_anything_a_lab_has_not() -> None:
     assert conf["database"]["connection"].endswith("unix_socket=/run/mysqld/mysqld.sock&charset=utf8")
 
 
+def test_neutrons_default_of_no_tags_while_ports_are_made_is_to_be_had() -> None:
+    for wanted in (True, False):
+        conf = read(neutron_conf(Path("/env"), Path("/state"), "pw", mtu=1500, tags_while_creating=wanted))
+        assert ("tag_ports_during_bulk_creation" in conf["ml2"]["extension_drivers"].split(",")) == wanted
+
+
 def test_keystone_finds_its_keys() -> None:
     conf = read(keystone_conf(Path("/keys")))
     assert conf["fernet_tokens"]["key_repository"] == "/keys/fernet-keys"

@@ -236,7 +236,7 @@ async def test_a_null_in_neutrons_answers_ends_no_command_without_a_reason_and_n
                     for container in (await host.run(network), await host.run(network, ip="10.0.0.99")):
                         await host.rm(container)
                 await host.behind(60)
-                await host.core.sweep.finish()
+                await host.core.reconciliation.step()
                 await host.network_rm(network)
         await host.restart()
         with suppress(FairleadError):

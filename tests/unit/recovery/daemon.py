@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tests.unit.docker.dockerd import Dockerd, DriverError, Network, Running
+from tests.unit.docker.dockerd import Dockerd, DriverError, Endpoints, Network, Running
 from tests.unit.recovery.line import cut
 from tests.unit.recovery.trouble import Killed, Trouble
 from tests.unit.recovery.world import Agent, World, start
@@ -31,12 +31,14 @@ class Daemon(Dockerd):
         self.lost: set[str] = set()
         self.last_error = ""
         self._given_up = False
-        self.agent: Agent = start(world, trouble)
+        self.endpoints = Endpoints()
+        self.agent: Agent = start(world, trouble, self.endpoints)
 
     def on(self, world: World, trouble: Trouble) -> "Daemon":
         """Give a copy on a copy of its world."""
         daemon = Daemon(world, trouble)
         daemon.networks, daemon.running, daemon.lost = copy(self.networks), copy(self.running), copy(self.lost)
+        daemon.endpoints.known.update((network, copy(known)) for network, known in self.endpoints.known.items())
         return daemon
 
     async def rpc(self, name: str, body: dict[str, Any] | bytes | None = None) -> dict[str, Any]:
@@ -66,7 +68,7 @@ class Daemon(Dockerd):
     async def restart(self) -> None:
         """Start a new agent in the place of one that died."""
         await self.agent.close()
-        self.agent = start(self.world, self.trouble)
+        self.agent = start(self.world, self.trouble, self.endpoints)
 
     async def behind(self, seconds: float = 0.0) -> None:
         """Let time pass in steps that become longer, and the agent work."""
@@ -128,6 +130,7 @@ class Daemon(Dockerd):
         """Run `docker rm -f` while there is no agent: nobody is ever told."""
         gone = self.running.pop(name)
         self.dataplane.away -= self._ports(gone.join["InterfaceName"]["SrcName"])
+        self._forget(gone.network.id, gone.endpoint_id)
         self.lost.add(gone.endpoint_id)
 
     async def down(self, name: str) -> None:

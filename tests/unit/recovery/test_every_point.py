@@ -14,19 +14,18 @@ from structlog.testing import capture_logs
 
 from fairlead_lab.fakes import virtual_time
 from tests.unit.recovery.failures import failures
-from tests.unit.recovery.story import LATE, STALE, UNKNOWN, Chapter, fail, read
+from tests.unit.recovery.story import LATE, UNKNOWN, Chapter, fail, read
 from tests.unit.recovery.trouble import Failure
 
 MODES = ("ovs", "trunk", "ipvlan", "routed")
 
 LEFT_TO_RECONCILE = {
-    STALE: "that a container went of which nobody told, only the host knows",
     UNKNOWN: "whether dockerd has a network that it was not heard to make or to remove, only dockerd knows",
     LATE: "what Neutron did after it was given up on, in a port that has another container by then, only Neutron knows",
 }
-"""What is found, and who fails can't see: it takes a look at the host, at dockerd, at Neutron (core/reconcile)."""
+"""What is found, and who fails can't see: it takes a look at dockerd, or at Neutron (core/reconcile)."""
 
-WHERE = {STALE: "run any", UNKNOWN: "remove", LATE: "crossed runs"}
+WHERE = {UNKNOWN: "remove", LATE: "crossed runs"}
 """A command at which each of these is found."""
 
 Pick = Callable[[list[Chapter]], Iterator[tuple[Chapter, int, Failure]]]

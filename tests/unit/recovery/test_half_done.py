@@ -31,10 +31,9 @@ async def pooled(cloud: FakeCloud, tmp_path: Path) -> AsyncIterator[Host]:
 
 
 async def patient(host: Host, seconds: float) -> None:
-    """Let time pass as an agent does: the sweep, and what works behind."""
+    """Let time pass as an agent does: the reconciler, and what works behind."""
     for _ in range(int(seconds / 15)):
-        await host.core.sweep.unplug()
-        await host.core.sweep.finish()
+        await host.core.reconciliation.step()
         await host.behind(15)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from inspect import iscoroutinefunction
 from typing import Any, NoReturn
 
 
@@ -121,6 +122,8 @@ class Frail:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._of, name)
+        if not iscoroutinefunction(call):
+            return call  # what is remembered of the host: no question to it
 
         async def frail(*args: Any, **kwargs: Any) -> Any:
             with self._trouble.through(Point(self._area, name, name in self._changes), self._life):

@@ -27,6 +27,7 @@ from fairlead.model.errors import FairleadError
 from fairlead.model.network import FixedIP, NewNetwork, NewPort, NewSubnet, Port
 from fairlead.model.records import Origin
 from fairlead.ports.routing import Nic
+from fairlead.ports.runtime import Runtime
 from fairlead_lab.fakes import FakeCloud
 from fairlead_lab.fakes.simulation import MemoryStore
 from tests.ports import create_port
@@ -41,7 +42,7 @@ LIMITS = PoolLimits(floor=1, cool_down=10.0)
 TURN = 50
 """Pieces of work in one turn, at most: what never ends is a fault of its own."""
 
-BOARD_CHANGES = frozenset({"apply", "remove", "sweep"})
+BOARD_CHANGES = frozenset({"apply", "remove"})
 KERNEL_CHANGES = frozenset({"put", "remove"})
 
 
@@ -173,7 +174,7 @@ class Door:
 class PortAgent:
     """An agent whose containers have ports: modes `ovs`, `trunk`, `ipvlan`."""
 
-    def __init__(self, world: World, trouble: Trouble) -> None:
+    def __init__(self, world: World, trouble: Trouble, runtime: Runtime) -> None:
         self.life = Life()
         board: Any = Frail(world.board, Area.HOST, BOARD_CHANGES, trouble, self.life)
         store: Any = FrailStore(world.store, trouble, self.life)
@@ -185,17 +186,12 @@ class PortAgent:
         elif world.mode == "ipvlan":
             nesting = PairNesting(service, kernel)
         self.node = Node(service, board, store, PortTable(store), world.clock, "0123456789ab", nesting=nesting)
-        self.core = PortCore.over(self.node, LIMITS, Sandboxes(), random=lambda: 0.5)
-        self._unplugged = False
+        self.core = PortCore.over(self.node, LIMITS, Sandboxes(), runtime=runtime, random=lambda: 0.5)
         rpcs = rpcs_over(store, self.core.networks, self.core.attachments, world.clock)
         self.answer = Door(rpcs, self.core.rebuild.ensure, self.life, trouble).answer
 
     async def turn(self) -> None:
-        with suppress(FairleadError):
-            if not self._unplugged:
-                await self.core.sweep.unplug()
-                self._unplugged = True
-            await self.core.sweep.finish()
+        await self.core.reconciliation.step()
         for _ in range(TURN):
             if not (await self.core.devices.step() or await self.core.keeper.step()):
                 return
@@ -208,7 +204,7 @@ class PortAgent:
 class BlockAgent:
     """An agent whose containers have addresses of blocks: mode `routed`."""
 
-    def __init__(self, world: World, trouble: Trouble) -> None:
+    def __init__(self, world: World, trouble: Trouble, runtime: Runtime) -> None:
         self.life = Life()
         self._board: Any = Frail(world.board, Area.HOST, BOARD_CHANGES, trouble, self.life)
         store: Any = FrailStore(world.store, trouble, self.life)
@@ -217,7 +213,9 @@ class BlockAgent:
         service = neutron(world.cloud, world.neutron, trouble, self.life)
         node = RoutedNode(service, kernel, store, world.clock)
         reconciler = Reconciler(node, random=lambda: 0.5)
-        self.core = BlockCore.over(node, reconciler, self._board, rules, Sandboxes(), name=HOST, random=lambda: 0.5)
+        self.core = BlockCore.over(
+            node, reconciler, self._board, rules, Sandboxes(), name=HOST, runtime=runtime, random=lambda: 0.5
+        )
         self._begun = False
         rpcs = rpcs_over(store, self.core.networks, self.core.attachments, world.clock)
         self.answer = Door(rpcs, self.core.rebuild.ensure, self.life, trouble).answer
@@ -225,7 +223,6 @@ class BlockAgent:
     async def turn(self) -> None:
         with suppress(FairleadError):
             if not self._begun:
-                await self._board.sweep(self.core.addressing)
                 await self.core.blocks.guard()
                 self._begun = True
         if self._begun:
@@ -236,6 +233,6 @@ class BlockAgent:
         """Nothing runs by itself."""
 
 
-def start(world: World, trouble: Trouble) -> Agent:
-    """Start an agent on a world."""
-    return BlockAgent(world, trouble) if world.mode == "routed" else PortAgent(world, trouble)
+def start(world: World, trouble: Trouble, runtime: Runtime) -> Agent:
+    """Start an agent on a world; runtime: tells which endpoints there are."""
+    return (BlockAgent if world.mode == "routed" else PortAgent)(world, trouble, runtime)

@@ -51,6 +51,11 @@ def lab() -> None:
 @click.option("--mtu", type=int, help="MTU of the underlay in bytes [default: 1500].")
 @click.option("--instances", type=int, help="How many instances, as of Nova's, the hosts carry [default: 0].")
 @click.option("--instance-subnets", type=int, help="On how many subnets, joined by a router: 1 or 2 [default: 1].")
+@click.option(
+    "--tags-while-creating/--no-tags-while-creating",
+    default=None,
+    help="Let ports be tagged as they are made, by an extension that Neutron has not by default [default: yes].",
+)
 def up(name: str, **asked: Any) -> None:
     """Make a lab, or mend the one there is, which keeps the options it was made with."""
     from fairlead_lab import Lab, LabSpec

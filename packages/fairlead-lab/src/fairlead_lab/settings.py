@@ -55,11 +55,15 @@ def keystone_conf(keys: Path) -> str:
     )
 
 
-def neutron_conf(environment: Path, state: Path, neutron_password: str, *, mtu: int) -> str:
+def neutron_conf(
+    environment: Path, state: Path, neutron_password: str, *, mtu: int, tags_while_creating: bool = True
+) -> str:
     """neutron.conf with ML2/OVN in it.
 
     environment: the Python environment; state: a folder for Neutron's own files; mtu: of the underlay, in bytes.
+    tags_while_creating: ports keep the tags of the request that makes them; else Neutron drops them and says nothing.
     """
+    extensions = ["port_security", "dns", "qos", *(["tag_ports_during_bulk_creation"] if tags_while_creating else [])]
     return _ini(
         {
             "DEFAULT": {
@@ -93,8 +97,7 @@ def neutron_conf(environment: Path, state: Path, neutron_password: str, *, mtu: 
                 "type_drivers": "flat,vlan,geneve",
                 "tenant_network_types": "geneve",
                 "mechanism_drivers": "ovn",
-                # The last one lets a port be tagged as it is made; without it Neutron drops the tags and says nothing.
-                "extension_drivers": "port_security,dns,qos,tag_ports_during_bulk_creation",
+                "extension_drivers": ",".join(extensions),
             },
             "ml2_type_geneve": {"vni_ranges": "1:65536", "max_header_size": "38"},
             "ml2_type_flat": {"flat_networks": "*"},

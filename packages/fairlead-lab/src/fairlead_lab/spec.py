@@ -57,6 +57,7 @@ class LabSpec:
 
     mtu: of the underlay, in bytes; a Geneve network in it takes 58 less. instances: how many machines the hosts carry
     whose NIC is a Neutron port; instance_subnets: how many networks, each with a subnet of both families, they are on.
+    tags_while_creating: ports may be tagged as they are made, which Neutron without an extension of ML2's does not do.
     """
 
     name: str
@@ -66,6 +67,7 @@ class LabSpec:
     mtu: int = 1500
     instances: int = 0
     instance_subnets: int = 1
+    tags_while_creating: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.hosts <= MAX_HOSTS:

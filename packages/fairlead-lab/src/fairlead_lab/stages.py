@@ -75,7 +75,11 @@ def _database_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot, val
     mariadb = site.components()["mariadb"]
     site.keystone_conf.write_text(settings.keystone_conf(site.keys))
     neutron_conf = settings.neutron_conf(
-        site.environment, site.neutron_state, values.neutron_password, mtu=site.spec.mtu
+        site.environment,
+        site.neutron_state,
+        values.neutron_password,
+        mtu=site.spec.mtu,
+        tags_while_creating=site.spec.tags_while_creating,
     )
     _replace(site.neutron_conf, neutron_conf)
 

@@ -96,6 +96,7 @@ def _check_fits(spec: LabSpec, known: Manifest) -> None:
             f"role {have.role}",
             "an agent on each" if have.agent else "no agents",
             f"MTU {have.mtu}",
+            *([] if have.tags_while_creating else ["no tags while creating"]),
             *([f"{have.instances} instances on {have.instance_subnets} subnets"] if have.instances else []),
         ]
         raise LabError(

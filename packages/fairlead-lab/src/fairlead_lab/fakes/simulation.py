@@ -6,7 +6,7 @@ has given up on as well, because that is what a WSGI server does.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from itertools import count
@@ -82,18 +82,20 @@ class SimulatedNeutron:
         self,
         *,
         port_id: str = "",
+        name: str = "",
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
         security_group: str = "",
         tags: Collection[str] = (),
+        brief: bool = False,
     ) -> list[Port]:
-        """List the ports of a device."""
-        return await self._request(
-            "GET ports",
-            self.costs.read,
-            lambda: [one for one in self.ports.values() if not device_id or one.device_id == device_id],
-        )
+        """List the ports of an id, a device, or with tags."""
+
+        def fits(port: Port) -> bool:
+            return port_id in ("", port.id) and device_id in ("", port.device_id) and port.tags.issuperset(tags)
+
+        return await self._request("GET ports", self.costs.read, lambda: [*filter(fits, self.ports.values())])
 
     async def headroom(self, network_id: str, subnets: Mapping[str, IPNetwork]) -> Headroom:
         """Say what the quota leaves."""
@@ -108,6 +110,7 @@ class SimulatedNeutron:
             mac=f"fa:16:3e:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}",
             fixed_ips=tuple(FixedIP(fixed.subnet_id, IPv4Address(0x0A000000 + number)) for fixed in new.fixed_ips),
             device_id=new.device_id,
+            device_owner=new.device_owner,
             tags=new.tags,
             description=new.description,
         )
@@ -182,9 +185,9 @@ class NoDataplane:
         """List nothing."""
         return []
 
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove nothing."""
-        return []
+    def is_whole(self, vif: Vif) -> bool:
+        """Say yes."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)

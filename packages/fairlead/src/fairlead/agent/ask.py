@@ -14,23 +14,35 @@ TIMEOUT = 60.0
 _PAUSE = 0.2
 
 
-def ask(path: str, command: str, body: dict[str, Any], *, patience: float = 0.0) -> dict[str, Any]:
+_REMEDY = 'start `fairlead agent` with `mode = "routed"` under [agent], or with door flannel; as root'
+
+
+def ask(
+    path: str,
+    command: str,
+    body: dict[str, Any],
+    *,
+    patience: float = 0.0,
+    timeout: float = TIMEOUT,
+    remedy: str = _REMEDY,
+) -> dict[str, Any]:
     """Send one POST and return its answer.
 
-    patience: seconds to wait for an agent that is not there, as while it restarts. Raises AgentUnavailable, and
+    patience: seconds to wait for an agent that is not there, as while it restarts. timeout: seconds for the answer.
+    remedy: what to do where no agent is there. Raises AgentUnavailable, and
     FairleadError with what the agent said.
     """
     deadline = time.monotonic() + patience
-    connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
+    connection = http.client.HTTPConnection("localhost", timeout=timeout)
     try:
-        connection.sock = _connect(path, deadline)
+        connection.sock = _connect(path, deadline, timeout)
         connection.request("POST", command, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AgentUnavailable(
             f"no agent answers at {path} ({getattr(error, 'strerror', None) or error})",
-            remedy='start `fairlead agent` with `mode = "routed"` under [agent], or with door flannel; as root',
+            remedy=remedy,
         ) from error
     finally:
         connection.close()
@@ -40,10 +52,10 @@ def ask(path: str, command: str, body: dict[str, Any], *, patience: float = 0.0)
     return answer
 
 
-def _connect(path: str, deadline: float) -> socket.socket:
+def _connect(path: str, deadline: float, timeout: float) -> socket.socket:
     while True:
         attempt = socket.socket(socket.AF_UNIX)
-        attempt.settimeout(TIMEOUT)
+        attempt.settimeout(timeout)
         try:
             attempt.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):

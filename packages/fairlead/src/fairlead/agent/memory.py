@@ -10,7 +10,12 @@ Source: mallopt(3), malloc_trim(3).
 import ctypes
 from typing import Final
 
+from fairlead.ports.clock import Clock
+
 _M_ARENA_MAX: Final = -8
+
+EVERY: Final = 15.0
+"""Seconds between two times that memory is given back."""
 
 
 def share_one_arena() -> None:
@@ -19,7 +24,10 @@ def share_one_arena() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-def return_free_memory() -> None:
-    """Give the system back what is free, wherever it lies; takes about a millisecond."""
-    if malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        malloc_trim(0)
+async def give_back_memory(clock: Clock) -> None:
+    """Give the system back what is free, wherever it lies, for ever; each time takes about a millisecond."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while True:
+        if malloc_trim:
+            malloc_trim(0)
+        await clock.sleep(EVERY)

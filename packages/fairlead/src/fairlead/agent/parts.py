@@ -7,18 +7,21 @@ from fairlead.core.attachments.contract import Attachments, Networks
 from fairlead.core.background.supervision import Task
 from fairlead.core.blocks.leases import Leases
 from fairlead.core.blocks.reconciler import Reconciler
+from fairlead.core.reconcile.reconciliation import Reconciliation
 
 
 @dataclass(frozen=True, slots=True)
 class Containers:
     """What doors for containers call.
 
-    prepare returns when the node's memory is whole; to be awaited before each request.
+    prepare returns when the node's memory is whole; to be awaited before each request. reconciliation: what is asked
+    for a plan at each door.
     """
 
     networks: Networks
     attachments: Attachments
     prepare: Callable[[], Awaitable[None]]
+    reconciliation: Reconciliation
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,10 @@ from fairlead.agent.behind import keeping, prepared
 from fairlead.agent.ground import Ground
 from fairlead.agent.hints import Hints
 from fairlead.agent.leases import lease_keeping
+from fairlead.agent.memory import give_back_memory
 from fairlead.agent.metrics import Addresses
 from fairlead.agent.parts import Containers, Parts
+from fairlead.agent.runtime import runtime_of
 from fairlead.agent.settings import RoutedSettings
 from fairlead.core.assembly import BlockCore
 from fairlead.core.background.supervision import Task
@@ -35,7 +37,6 @@ async def routed_parts(ground: Ground) -> AsyncIterator[Parts]:
     node, reconciler = leases.leases.node, leases.reconciler
     dataplane = RoutedDataplane(on_exchange=lambda count, seconds: metrics.dataplane_step("netlink", seconds, count))
     hints, name = Hints(settings.routed.port, node.routing.nic), settings.agent.host or socket.gethostname()
-    failed = partial(metrics.background_failure, "networks")
     core = BlockCore.over(
         node,
         reconciler,
@@ -43,24 +44,25 @@ async def routed_parts(ground: Ground) -> AsyncIterator[Parts]:
         NftGuard(_openings(settings.routed)),
         KernelSandboxes(),
         name=name,
+        runtime=runtime_of(settings),
         tell=hints.tell,
         random=random,
-        failed=failed,
+        failed=metrics.background_failure,
     )
     ready = asyncio.Event()
 
     async def begin() -> None:
         become_router((await node.routing.nic()).name)
         await core.rebuild.ensure()
-        await dataplane.sweep(core.addressing)
         await core.blocks.guard()
 
     yield Parts(
-        containers=Containers(core.networks, core.attachments, core.rebuild.ensure),
+        containers=Containers(core.networks, core.attachments, core.rebuild.ensure, core.reconciliation),
         leases=leases,
         tasks=(
             Task("hints", partial(hints.listen, core.keeper.look, ground.clock)),
             prepared("memory", begin, "not ready", ready, ground.clock),
             *(keeping(name, steps, ready) for name, steps in core.behind.items()),
+            Task("free memory", lambda: give_back_memory(ground.clock)),
         ),
     )

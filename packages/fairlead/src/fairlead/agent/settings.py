@@ -50,6 +50,12 @@ class OvsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wired: Literal["ovn", "neutron"] = "ovn"
 
 
+class DockerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """dockerd. socket: where it is asked which containers there still are; empty: it is not."""
+
+    socket: str = "/var/run/docker.sock"
+
+
 class FlannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where `fairlead flannel` finds the agent."""
 
@@ -94,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent: AgentSettings = AgentSettings()
     ovs: OvsSettings = OvsSettings()
     pool: PoolSettings = PoolSettings()
+    docker: DockerSettings = DockerSettings()
     flannel: FlannelSettings = FlannelSettings()
     routed: RoutedSettings = RoutedSettings()
     log: LogSettings = LogSettings()

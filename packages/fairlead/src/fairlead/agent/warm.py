@@ -1,7 +1,7 @@
 """The parts of a node in the modes in which containers have Neutron ports: `ovs`, `trunk`, `ipvlan`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -11,24 +11,19 @@ from fairlead.adapters.sandbox.sandboxes import KernelSandboxes
 from fairlead.agent.behind import keeping, prepared
 from fairlead.agent.ground import Ground
 from fairlead.agent.leases import lease_keeping, tasks_of_leases
-from fairlead.agent.logs import new_request_id
-from fairlead.agent.memory import return_free_memory
+from fairlead.agent.memory import give_back_memory
 from fairlead.agent.metrics import Ports
 from fairlead.agent.modes import make_mode
 from fairlead.agent.parts import Containers, Parts
+from fairlead.agent.runtime import runtime_of
 from fairlead.core.assembly import PortCore
 from fairlead.core.background.supervision import Task
-from fairlead.core.reconcile.sweep import Sweep
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.port_table import PortTable
 from fairlead.core.warm.sizing import PoolLimits
-from fairlead.model.errors import FairleadError
 from fairlead.ports.clock import Clock
 
 log = structlog.get_logger(__name__)
-
-SWEEP_EVERY = 15.0
-"""Seconds between two sweeps."""
 
 
 @asynccontextmanager
@@ -52,11 +47,13 @@ async def warm_parts(ground: Ground, *, with_leases: bool) -> AsyncIterator[Part
             ground.neutron, mode.dataplane, ground.store, port_table, ground.clock, ground.node_id, host, mode.nesting
         )
         limits = PoolLimits(**msgspec.structs.asdict(ground.settings.pool))
-        core = PortCore.over(node, limits, KernelSandboxes(), failed=metrics.background_failure)
+        core = PortCore.over(
+            node, limits, KernelSandboxes(), runtime=runtime_of(ground.settings), failed=metrics.background_failure
+        )
         leases = lease_keeping(ground, port_lock) if with_leases else None
         try:
             yield Parts(
-                containers=Containers(core.networks, core.attachments, core.rebuild.ensure),
+                containers=Containers(core.networks, core.attachments, core.rebuild.ensure, core.reconciliation),
                 leases=leases,
                 tasks=(*_tasks(core, ground.clock), *(tasks_of_leases(ground, leases) if leases else ())),
             )
@@ -72,7 +69,8 @@ def _tasks(core: PortCore, clock: Clock) -> tuple[Task, ...]:
     return (
         prepared("introduction", lambda: _introduce(core.node), "not ready", asyncio.Event(), clock),
         prepared("memory", core.rebuild.ensure, waits, ready, clock),
-        Task("sweep", lambda: _sweep(core.sweep, ready, clock)),
+        keeping("reconciliation", core.reconciliation, ready),
+        Task("free memory", lambda: give_back_memory(clock)),
         keeping("keeper", core.keeper, ready),
         keeping("devices", core.devices, ready),
     )
@@ -95,24 +93,3 @@ def _ports(*, may_bind: bool, at_creation: bool) -> str:
     if not at_creation:
         return "brought here by way of this node's own port"
     return "bound to this host" if may_bind else "unbound: this role may not bind, and OVN needs no binding"
-
-
-async def _sweep(sweep: Sweep, ready: asyncio.Event, clock: Clock) -> None:
-    """Remove this host's orphans until that has succeeded once; finish what is half done, whether it does or not."""
-    await ready.wait()
-    unplugged = False
-    while True:
-        new_request_id()
-        unplugged = unplugged or await _succeeds(sweep.unplug)
-        await _succeeds(sweep.finish)
-        return_free_memory()
-        await clock.sleep(SWEEP_EVERY)
-
-
-async def _succeeds(work: Callable[[], Awaitable[None]]) -> bool:
-    try:
-        await work()
-    except FairleadError as error:
-        log.warning("sweep put off", error=str(error))
-        return False
-    return True

@@ -9,6 +9,7 @@ from fairlead.agent.doors.door import Door, DoorKind
 from fairlead.agent.doors.known import RECORDS, chosen_doors
 from fairlead.agent.ground import Ground, open_ground
 from fairlead.agent.parts import Parts
+from fairlead.agent.reconciling import answer_in
 from fairlead.agent.routed import routed_parts
 from fairlead.agent.settings import Settings
 from fairlead.agent.warm import warm_parts
@@ -44,4 +45,5 @@ def _parts(ground: Ground, kinds: Sequence[DoorKind]) -> AbstractAsyncContextMan
 def _door(kind: DoorKind, ground: Ground, parts: Parts) -> Door:
     app = kind.build(parts, ground.store, ground.observation)
     ground.observation.show_in(app)
+    answer_in(app, parts.containers.reconciliation, parts.containers.prepare)
     return Door(kind.name, Path(kind.socket(ground.settings)), app)

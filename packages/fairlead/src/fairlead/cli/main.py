@@ -15,6 +15,7 @@ from fairlead.model.errors import FairleadError
 _COMMANDS = {
     "agent": "Serve Docker's network and IPAM driver on this host.",
     "completion": "Print the completion script for a shell.",
+    "reconcile": "Compare this host and Neutron with what the agent remembers, and mend.",
     "flannel": "Neutron under flannel: what flanneld runs, its configuration, the state of it all.",
 }
 

@@ -24,19 +24,24 @@ from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.reconciler import Reconciler
 from fairlead.core.blocks.upkeep import Upkeep
 from fairlead.core.networks.memberships import Memberships
+from fairlead.core.reconcile.addresses import AddressWorld
 from fairlead.core.reconcile.from_blocks import BlockRecollection
 from fairlead.core.reconcile.from_ports import PortRecollection
+from fairlead.core.reconcile.gone import Witnesses
+from fairlead.core.reconcile.ports import PortWorld
 from fairlead.core.reconcile.rebuild import Rebuild
-from fairlead.core.reconcile.sweep import Sweep
+from fairlead.core.reconcile.reconciliation import Reconciliation
 from fairlead.core.warm.devices import Devices
 from fairlead.core.warm.keeper import Keeper
 from fairlead.core.warm.networks import PortMembership
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.pools import WarmPools
 from fairlead.core.warm.sizing import PoolLimits
+from fairlead.model.attachment import AttachmentKey
 from fairlead.model.network import IPAddress
 from fairlead.ports.dataplane import Dataplane
 from fairlead.ports.guard import Guard
+from fairlead.ports.runtime import Runtime
 from fairlead.ports.sandbox import Sandboxes
 
 
@@ -44,8 +49,8 @@ from fairlead.ports.sandbox import Sandboxes
 class PortCore:
     """A port for each attachment (modes ovs, trunk, ipvlan).
 
-    What doors call: networks, attachments. What runs beside: devices, keeper, sweep. unawaited: what use cases start
-    and do not wait for; to be closed in the end.
+    What doors call: networks, attachments. What runs beside: devices, keeper, reconciliation. unawaited: what use
+    cases start and do not wait for; to be closed in the end.
     """
 
     node: Node
@@ -54,7 +59,7 @@ class PortCore:
     devices: Devices
     warm: WarmPools
     keeper: Keeper
-    sweep: Sweep
+    reconciliation: Reconciliation
     rebuild: Rebuild
     unawaited: Unawaited
 
@@ -65,24 +70,34 @@ class PortCore:
         limits: PoolLimits,
         sandboxes: Sandboxes,
         *,
+        runtime: Runtime | None = None,
         random: Callable[[], float] = by_chance,
         failed: Callable[[str], None] = lambda _task: None,
     ) -> Self:
-        """Build the use cases over a node.
+        """Build the use cases over a node. runtime: whom to ask which attachments there are; None: nobody tells.
 
         random gives numbers from 0 up to 1. failed is called for unforeseen errors, with the name of what they ended.
         """
         wake_up, setbacks, unawaited = WakeUp(), Setbacks(Backoff(random)), Unawaited(failed)
         networks = Memberships(node.store, node.clock, KeyedLocks(), PortMembership(node))
         warm, devices = WarmPools(node, limits, setbacks, wake_up.wake, unawaited), Devices(node, random)
+        witnesses = Witnesses(node.dataplane, node.clock, runtime)
+
+        async def detach(key: AttachmentKey) -> None:
+            await attachments.detach(key)
+
+        world = PortWorld(node, networks, warm, devices, witnesses, detach)
+        addressing = PortAddressing(node, warm, devices)
+        attachments = AttachmentService(networks, addressing, node.dataplane, sandboxes, world.take_back)
+        attempts = Attempts(node.clock, setbacks.backoff, failed=partial(failed, "reconciliation"))
         return cls(
             node=node,
             networks=networks,
-            attachments=AttachmentService(networks, PortAddressing(node, warm, devices), node.dataplane, sandboxes),
+            attachments=attachments,
             devices=devices,
             warm=warm,
             keeper=Keeper(node, networks, warm, wake_up=wake_up, setbacks=setbacks, random=random),
-            sweep=Sweep(node, networks, warm, Attempts(node.clock, setbacks.backoff, failed=partial(failed, "sweep"))),
+            reconciliation=Reconciliation(world, node.clock, setbacks.backoff, attempts, random=random),
             rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down).recollect),
             unawaited=unawaited,
         )
@@ -102,6 +117,7 @@ class BlockCore:
     addressing: BlockAddressing
     blocks: BlockMembership
     keeper: NetworkKeeper
+    reconciliation: Reconciliation
     rebuild: Rebuild
     behind: Mapping[str, Steps]
 
@@ -115,32 +131,46 @@ class BlockCore:
         sandboxes: Sandboxes,
         *,
         name: str,
+        runtime: Runtime | None = None,
         tell: Callable[[Sequence[IPAddress], bytes], None] = lambda _nodes, _hint: None,
         random: Callable[[], float] = by_chance,
-        failed: Callable[[], None] = lambda: None,
+        failed: Callable[[str], None] = lambda _task: None,
     ) -> Self:
         """Build the use cases over a node.
 
-        name and tell: see BlockMembership. random gives numbers from 0 up to 1. failed is called for unforeseen errors.
+        name and tell: see BlockMembership. runtime, random, failed: see PortCore.
         """
         blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
         networks = Memberships(node.store, node.clock, blocks.locks, blocks)
         addresses = BlockAddresses(blocks, dataplane)
         addressing = BlockAddressing(addresses, node.store, node.clock, dataplane, blocks.guarded)
-        keeper = NetworkKeeper(networks, blocks, addresses, random=random, failed=failed)
-        upkeep = Upkeep(blocks, addresses, random=random, failed=failed)
+        keeper = NetworkKeeper(networks, blocks, addresses, random=random, failed=partial(failed, "networks"))
+        upkeep = Upkeep(blocks, addresses, random=random, failed=partial(failed, "upkeep"))
+
+        async def detach(key: AttachmentKey) -> None:
+            await attachments.detach(key)
+
+        async def plug(key: AttachmentKey) -> None:
+            await attachments.attach(key)
+
+        world = AddressWorld(blocks, dataplane, Witnesses(dataplane, node.clock, runtime), detach, plug)
+        attachments = AttachmentService(networks, addressing, dataplane, sandboxes, world.take_back)
+        attempts = Attempts(node.clock, keeper.backoff, failed=partial(failed, "reconciliation"))
+        reconciliation = Reconciliation(world, node.clock, keeper.backoff, attempts, random=random)
         return cls(
             node=node,
             networks=networks,
-            attachments=AttachmentService(networks, addressing, dataplane, sandboxes),
+            attachments=attachments,
             addressing=addressing,
             blocks=blocks,
             keeper=keeper,
+            reconciliation=reconciliation,
             rebuild=Rebuild(node.store, BlockRecollection(blocks, dataplane, Evidence(node.clock)).recollect),
             behind={
                 **reconciler.behind,
                 "networks": keeper,
                 "addresses": upkeep.addresses,
                 "packet filter": upkeep.guard,
+                "reconciliation": reconciliation,
             },
         )

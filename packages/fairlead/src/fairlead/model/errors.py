@@ -4,6 +4,7 @@
     ├── InvalidInput            what was asked for can't be: malformed, contradictory, unknown option
     │   └── UnsupportedRequest  well-formed, but Fairlead does not do it
     ├── NotFound                a named network, subnet, port, attachment … does not exist
+    │   └── PortGone            a port that was there is no more
     ├── Conflict                it collides with something that exists
     │   ├── AddressInUse
     │   ├── OverlappingSubnet
@@ -70,6 +71,10 @@ class UnsupportedRequest(InvalidInput):
 
 class NotFound(FairleadError):
     """Something named does not exist, or is not visible to these credentials."""
+
+
+class PortGone(NotFound):
+    """Neutron has no such port any more: somebody deleted it."""
 
 
 class Conflict(FairleadError):

@@ -30,6 +30,8 @@ _MADE_BY = "Made by Fairlead"
 _SERVES = "Container network "
 _INTERNAL = "internal"
 _SINGLE = "single use"
+_BATCH = "batch "
+_BY = "node "
 _RANGE = "range "
 _GATEWAY = "gateway "
 _PART = "addresses of "
@@ -116,11 +118,6 @@ def is_of_another_node(tags: Collection[str], node_id: str) -> bool:
     return node_of(tags) not in {"", node_id}
 
 
-def batch_tag(batch_id: str) -> str:
-    """Tag a port with the request that made it, where it may have no device_id that tells."""
-    return f"fairlead:batch={batch_id}"
-
-
 def spare_tag(least: IPAddress) -> str:
     """Tag a subnet whose allocation pools may grow downwards to an address, once they are used up."""
     return f"{_SPARES}{least}"
@@ -170,11 +167,16 @@ def host_of(port: Port) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a port's description tells: the door's network that it serves, and how."""
+    """What a port's description tells: the door's network that it serves, how, and the request and node that made it.
+
+    node_id is empty in one of before nodes had ids.
+    """
 
     joined_id: str
     internal: bool
     single_use: bool
+    batch_id: str = ""
+    node_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,19 @@ def unknown_owner(port_id: str) -> str:
     return f"unknown {port_id}"
 
 
-def port_description(joined: JoinedNetwork, *, single_use: bool) -> str:
-    """Describe a port, so that a node's memory can be rebuilt of what Neutron has."""
-    words = (f"{_SERVES}{joined.id}", *((_INTERNAL,) if joined.internal else ()), *((_SINGLE,) if single_use else ()))
+def port_description(joined: JoinedNetwork, node_id: str, batch_id: str, *, single_use: bool) -> str:
+    """Describe a port, so that a node's memory can be rebuilt of what Neutron has.
+
+    Unlike tags, a description is in the request that makes a port: with it the port is known for ours from its first
+    moment.
+    """
+    words = (
+        f"{_SERVES}{joined.id}",
+        *((_INTERNAL,) if joined.internal else ()),
+        *((_SINGLE,) if single_use else ()),
+        f"{_BY}{node_id}",
+        f"{_BATCH}{batch_id}",
+    )
     return ", ".join(words)
 
 
@@ -204,7 +216,12 @@ def described_network(description: str) -> Described | None:
     first, *words = description.split(", ")
     if not first.startswith(_SERVES):
         return None
-    return Described(first.removeprefix(_SERVES), internal=_INTERNAL in words, single_use=_SINGLE in words)
+
+    def after(word: str) -> str:
+        return next((one.removeprefix(word) for one in words if one.startswith(word)), "")
+
+    joined_id, batch_id, node_id = first.removeprefix(_SERVES), after(_BATCH), after(_BY)
+    return Described(joined_id, _INTERNAL in words, _SINGLE in words, batch_id, node_id)
 
 
 def block_description(joined: JoinedNetwork, subnet: JoinedSubnet) -> str:

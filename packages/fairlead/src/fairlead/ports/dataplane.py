@@ -1,6 +1,5 @@
 """What the core needs of the host's network."""
 
-from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,14 +22,23 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """A port that the switch has. away: the sandbox's end is in a container.
+    """An attachment that has a device or a row of Fairlead's on this host. away: the sandbox's end is in a container.
 
-    addresses: those that are routed to the host's end, in the modes that do so.
+    port_id: its port's, or its own id where it has no port, or a device alone tells of it. addresses: those that are
+    routed to the host's end, in the modes that do so. whole: neither of its device and its row is missing. marked: its
+    own id, where that is not the port's.
     """
 
     port_id: str
     away: bool
     addresses: tuple[IPAddress, ...] = ()
+    whole: bool = True
+    marked: str = ""
+
+    @property
+    def attachment_id(self) -> str:
+        """The attachment's own id."""
+        return self.marked or self.port_id
 
 
 class Dataplane(Protocol):
@@ -59,12 +67,9 @@ class Dataplane(Protocol):
         ...
 
     async def plugged(self) -> list[Plugged]:
-        """List the ports of Fairlead's attachments that the switch has."""
+        """List the ports of Fairlead's attachments that have something on this host."""
         ...
 
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove all of Fairlead's attachments on this host but the known ids; return the ids removed.
-
-        known is asked about each one when it is found, so that one made meanwhile is not taken for an orphan.
-        """
+    def is_whole(self, vif: Vif) -> bool:
+        """Say at once, at no cost worth counting, whether what `apply` made and nobody has taken yet is there still."""
         ...

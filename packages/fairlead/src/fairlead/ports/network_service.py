@@ -98,14 +98,19 @@ class NetworkService(Protocol):
         self,
         *,
         port_id: str = "",
+        name: str = "",
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
         address: IPAddress | None = None,
         security_group: str = "",
         tags: Collection[str] = (),
+        brief: bool = False,
     ) -> list[Port]:
-        """List the ports that match all that is given; security_group: the id of one that they have."""
+        """List the ports that match all that is given; security_group: the id of one that they have.
+
+        brief: of each port only ids, MAC, addresses and tags are told, which costs Neutron and the network less.
+        """
         ...
 
     async def get_port(self, port_id: str) -> Port | None:
@@ -115,7 +120,9 @@ class NetworkService(Protocol):
     async def create_ports(self, new: Sequence[NewPort]) -> list[Port]:
         """Make ports in one request, all or none, and give them in the order they were asked for.
 
-        Tagged in that request where the cloud can. The call may take a second longer for each port beyond the first.
+        Tagged in that request where the cloud can, else each in one of its own, which changes its revision once more.
+        Where those fail the ports are deleted again; where that fails as well, CloudUnavailable is raised and they are
+        there without tags. The call may take a second longer for each port beyond the first.
         No two may want the same MAC: Neutron 29 does not refuse that, it goes on trying.
 
         Raises AddressInUse (an address or MAC is taken), NoFreeAddress, QuotaExceeded, NotFound (network, group),

@@ -6,6 +6,7 @@ crash never leaves a device without its mark, and a device without the mark is n
 
 import errno
 import secrets
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,6 +168,14 @@ class Links:
         answers = netlink.exchange(messages)
         self._on_exchange(len(messages), time.perf_counter() - started)
         return answers
+
+
+def exists(name: str) -> bool:
+    """Say whether the calling thread's namespace has a device of that name: one ioctl, which waits for nobody."""
+    try:
+        return socket.if_nametoindex(name) > 0
+    except OSError:
+        return False
 
 
 def _as_wished(host: Link, sandbox: Link | None, vif: Vif) -> bool:

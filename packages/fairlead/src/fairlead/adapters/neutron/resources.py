@@ -83,13 +83,16 @@ class Resources:
         """Give something these tags and no others."""
         await self._client.call("PUT", f"/{collection}/{resource_id}/tags", body=wire.tags_body(tags))
 
-    async def undo(self, collection: str, ids: Sequence[str]) -> None:
-        """Delete what could not be tagged: without its tag nobody would ever delete it. The first error counts."""
-        await asyncio.shield(asyncio.gather(*(self._undo(f"/{collection}/{each}") for each in ids)))
+    async def undo(self, collection: str, ids: Sequence[str]) -> bool:
+        """Delete what could not be tagged, and say whether all of it is gone: the caller's own error counts."""
+        return all(await asyncio.shield(asyncio.gather(*(self._undo(f"/{collection}/{each}") for each in ids))))
 
-    async def _undo(self, path: str) -> None:
-        with suppress(FairleadError):
-            await self._client.call("DELETE", path)
+    async def _undo(self, path: str) -> bool:
+        try:
+            await self.delete(path)
+        except FairleadError:
+            return False
+        return True
 
 
 def segment(text: str) -> str:

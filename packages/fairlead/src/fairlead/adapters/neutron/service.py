@@ -14,7 +14,7 @@ from fairlead.adapters.neutron.resources import Resources, if_match, query, read
 from fairlead.adapters.neutron.routers import Routers
 from fairlead.adapters.neutron.tags import Tags
 from fairlead.adapters.neutron.trunks import Trunks
-from fairlead.model.errors import Conflict
+from fairlead.model.errors import CloudUnavailable, Conflict
 from fairlead.model.network import (
     AddressRange,
     CloudView,
@@ -210,20 +210,23 @@ class NeutronService:
         self,
         *,
         port_id: str = "",
+        name: str = "",
         network_id: str = "",
         device_id: str = "",
         mac: str = "",
         address: IPAddress | None = None,
         security_group: str = "",
         tags: Collection[str] = (),
+        brief: bool = False,
     ) -> list[Port]:
         """List the ports that match all that is given, of this project unless a network is named.
 
-        On a network of the project's own, other projects' ports show as well.
+        On a network of the project's own, other projects' ports show as well. brief: with ids, MAC, addresses and tags.
         """
         project_id = "" if network_id else (await self._client.token()).project_id
         filters = query(
             id=port_id,
+            name=name,
             network_id=network_id,
             device_id=device_id,
             mac_address=mac,
@@ -232,6 +235,7 @@ class NeutronService:
             tags=tags,
             project_id=project_id,
         )
+        filters += [("fields", field) for field in (wire.PORT_IN_BRIEF if brief else ())]
         return [item.model() for item in await self._resources.find("ports", wire.PortWire, filters)]
 
     async def get_port(self, port_id: str) -> Port | None:
@@ -253,7 +257,7 @@ class NeutronService:
         return [port.model() for port in made]
 
     async def _tag_ports(self, made: Sequence[wire.PortWire], new: Sequence[NewPort]) -> None:
-        """Tag new ports that the POST left without; where that fails, none of them is left.
+        """Tag new ports that the POST left without; where that fails, none is left, or CloudUnavailable is raised.
 
         Ports keep the tags of the POST with the ML2 extension driver `tag_ports_during_bulk_creation`; without it they
         are dropped without a word. On OVN the list of extensions does not tell which, the answer does.
@@ -263,8 +267,12 @@ class NeutronService:
                 if not wanted.tags.issubset(port.tags):
                     await self._resources.put_tags("ports", port.id, wanted.tags)
                     port.tags = sorted(wanted.tags)
-        except BaseException:
-            await self._resources.undo("ports", [port.id for port in made])
+        except BaseException as error:
+            if not await self._resources.undo("ports", [port.id for port in made]):
+                raise CloudUnavailable(
+                    f"Neutron has made ports, and neither let them be tagged nor deleted: {error}",
+                    remedy="they are deleted as soon as Neutron lets them be; see its log",
+                ) from error
             raise
 
     async def headroom(self, network_id: str, subnets: Mapping[str, IPNetwork]) -> Headroom:

@@ -170,6 +170,10 @@ class VifDetailsWire(msgspec.Struct):
         return VifDetails(self.bridge_name, self.datapath_type, self.ovs_hybrid_plug)
 
 
+PORT_IN_BRIEF = ("id", "network_id", "mac_address", "fixed_ips", "tags")
+"""The fields of a port that a list in brief has."""
+
+
 class PortWire(msgspec.Struct):
     """A port as Neutron sends it; what begins with `binding:` is absent unless the role may see it."""
 

@@ -135,11 +135,6 @@ def unplug(attachment_id: str) -> Change[None]:
     return change
 
 
-def marks(tables: Tables, _transaction: Any) -> set[str]:
-    """Read the ids of all attachments that have a Port of Fairlead's here."""
-    return {mark for port in tables["Port"].rows.values() for mark in _marks(port) if mark}
-
-
 def port_ids(tables: Tables, _transaction: Any) -> dict[str, str]:
     """Read which port each of Fairlead's attachments is, as `plug` wrote it: port ids by attachment id."""
     return {

@@ -1,7 +1,7 @@
 """The node's own truth in one SQLite file (write-ahead log), mirrored in memory.
 
 Reads never touch the file. A write is one transaction of some tens of microseconds; with `synchronous=NORMAL` a crash
-of the process loses nothing, and a crash of the machine at most the last moments, which the sweep mends.
+of the process loses nothing, and a crash of the machine at most the last moments, which the reconciler mends.
 """
 
 import fcntl

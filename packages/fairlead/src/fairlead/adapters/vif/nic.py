@@ -10,19 +10,19 @@ import asyncio
 import errno
 import platform
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from fairlead.adapters.kernel import namespaces, netlink
+from fairlead.adapters.kernel.links import exists
 from fairlead.adapters.kernel.netlink import Answer, Link, Message
 from fairlead.adapters.kernel.threads import to_its_end
 from fairlead.adapters.marks import alias, attachment_of_alias, sandbox_device
 from fairlead.concurrency import KeyedLocks
-from fairlead.model.errors import DataplaneError, FairleadError
+from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif
 from fairlead.ports.dataplane import HostView, Plugged
 from fairlead.ports.routing import Routing
@@ -105,23 +105,9 @@ class NicDataplane:
         here, away = await self._in_thread(lambda: (self._here(), self._away()))
         return [Plugged(one, away=False) for one in sorted(here - away)] + [Plugged(one, away=True) for one in away]
 
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Delete Fairlead's devices but the known ids'; return the ids removed, sorted. Raises DataplaneError."""
-        found = await self._in_thread(lambda: self._here() | self._away())
-        removed, errors = [], []
-        for attachment_id in sorted(found):
-            async with self._locks.hold(attachment_id):
-                if attachment_id in known:
-                    continue
-                try:
-                    await self._in_thread(partial(self._delete, attachment_id))
-                except FairleadError as error:
-                    errors.append(error)
-                else:
-                    removed.append(attachment_id)
-        if errors:
-            raise DataplaneError(f"sweeping failed: {'; '.join(map(str, errors))}") from ExceptionGroup("", errors)
-        return removed
+    def is_whole(self, vif: Vif) -> bool:
+        """Say whether the device waits here: one system call."""
+        return exists(vif.sandbox_device)
 
     async def close(self) -> None:
         """Let the thread go."""

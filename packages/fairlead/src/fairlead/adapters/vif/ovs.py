@@ -2,15 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from fairlead.adapters.kernel import hoststack
 from fairlead.adapters.kernel.batches import Batches
-from fairlead.adapters.kernel.links import Fit, Found, Links
+from fairlead.adapters.kernel.links import Fit, Found, Links, exists
 from fairlead.adapters.kernel.offload import disable_checksum_offload
 from fairlead.adapters.kernel.threads import to_its_end
 from fairlead.adapters.ovsdb import rows
@@ -102,38 +101,22 @@ class OvsDataplane:
             await self._remove(attachment_id)
 
     async def plugged(self) -> list[Plugged]:
-        """List the ports of Fairlead's attachments that the switch has. Raises SwitchUnavailable, DataplaneError."""
+        """List the ports that have a device or a row of Fairlead's. Raises SwitchUnavailable, DataplaneError."""
         marked = await self._in_thread(self._links.marked)
-        away = {attachment_id for attachment_id, link in marked.items() if link.peer_away}
         ports = await self._ovsdb.read(rows.port_ids)
-        return [Plugged(port_id, attachment_id in away) for attachment_id, port_id in ports.items()]
+        return [
+            Plugged(
+                ports.get(attachment_id, attachment_id),
+                away=attachment_id in marked and marked[attachment_id].peer_away,
+                whole=attachment_id in marked and attachment_id in ports,
+                marked=attachment_id,
+            )
+            for attachment_id in {**ports, **marked}
+        ]
 
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove all that carries Fairlead's mark on this host but the known ids; return the ids removed, sorted.
-
-        known is asked in the event loop, about each id when its turn comes: after any apply at work on it.
-        All are tried. Raises SwitchUnavailable or DataplaneError; several errors in one DataplaneError.
-        """
-        found: set[str] = set()
-        removed: list[str] = []
-
-        async def find_rows() -> None:
-            found.update(await self._ovsdb.read(rows.marks))
-
-        async def find_devices() -> None:
-            found.update(await self._in_thread(self._links.marked))
-
-        async def remove_unless_known(attachment_id: str) -> None:
-            async with self._locks.hold(attachment_id):
-                if attachment_id not in known:
-                    await self._remove(attachment_id)
-                    removed.append(attachment_id)
-
-        async def remove_unknown() -> None:
-            await _try_all("sweeping", *(partial(remove_unless_known, each) for each in sorted(found)))
-
-        await _try_all("sweeping", find_rows, find_devices, remove_unknown)
-        return removed
+    def is_whole(self, vif: Vif) -> bool:
+        """Say whether the port is wired, by the database's newest word, and its device waits: one system call."""
+        return self._wired.is_wired(vif) and exists(vif.sandbox_device)
 
     async def close(self) -> None:
         """Disconnect from the database and let the threads go."""

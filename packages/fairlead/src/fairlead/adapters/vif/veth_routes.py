@@ -7,12 +7,12 @@ discovery as on any link.
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
 from fairlead.adapters.kernel import hoststack, netlink, netlink_routes
-from fairlead.adapters.kernel.links import Fit, Links
+from fairlead.adapters.kernel.links import Fit, Links, exists
 from fairlead.concurrency import KeyedLocks
 from fairlead.model.errors import DataplaneError
 from fairlead.model.vif import Vif
@@ -63,13 +63,9 @@ class RoutedDataplane:
         """List the attachments that have devices here, by their own ids: they have no ports. Raises DataplaneError."""
         return await asyncio.to_thread(self._plugged)
 
-    async def sweep(self, known: Container[str]) -> list[str]:
-        """Remove all of Fairlead's devices but the known ids'; return the ids removed. Raises DataplaneError."""
-        found = await asyncio.to_thread(self._links.marked)
-        orphans = sorted(one for one in found if one not in known)
-        for orphan in orphans:
-            await self.remove(orphan)
-        return orphans
+    def is_whole(self, vif: Vif) -> bool:
+        """Say whether the device waits here: one system call."""
+        return exists(vif.sandbox_device)
 
     def _plugged(self) -> list[Plugged]:
         marked, addresses = self._links.marked(), defaultdict(list)

@@ -9,7 +9,7 @@ Sources: the Networking API v2.0 on a port's `status`; Neutron's contributor doc
 
 from typing import Final
 
-from fairlead.model.errors import CloudUnavailable, NotFound, WiringTimeout
+from fairlead.model.errors import CloudUnavailable, PortGone, WiringTimeout
 from fairlead.model.vif import Vif
 from fairlead.ports.clock import Clock
 from fairlead.ports.network_service import NetworkService
@@ -29,10 +29,14 @@ class ActiveInNeutron:
         self._clock = clock
         self._timeout = timeout
 
+    def is_wired(self, vif: Vif) -> bool:  # noqa: ARG002
+        """Say yes: what Neutron thinks by now is not known here without a request."""
+        return True
+
     async def wait(self, vif: Vif) -> None:
         """Return when Neutron calls the port ACTIVE.
 
-        Raises WiringTimeout, NotFound where Neutron has no such port, AuthenticationFailed and PermissionDenied.
+        Raises WiringTimeout, PortGone where Neutron has no such port, AuthenticationFailed and PermissionDenied.
         """
         until, pause = self._clock.now() + self._timeout, _FIRST_PAUSE
         while True:
@@ -43,7 +47,7 @@ class ActiveInNeutron:
                 silence = error
             else:
                 if not found:
-                    raise NotFound(f"Neutron has no port {vif.port_id}", remedy="start the container again")
+                    raise PortGone(f"Neutron has no port {vif.port_id}", remedy="start the container again")
                 if found[0].status == _ACTIVE:
                     return
             if self._clock.now() + pause > until:

@@ -21,6 +21,11 @@ class InstalledByOvn:
         self._ovsdb = ovsdb
         self._timeout = timeout
 
+    def is_wired(self, vif: Vif) -> bool:
+        """Say what OVN said last: it takes its word back when it loses the port."""
+        known = self._ovsdb.interface(vif.host_device)
+        return known is not None and known.installed
+
     async def wait(self, vif: Vif) -> None:
         """Return when the flows of the row that the plug resulted in are in place. Raises WiringTimeout."""
         try:

@@ -23,6 +23,7 @@ from fairlead.model.errors import (
     Conflict,
     NotFound,
     PermissionDenied,
+    PortGone,
     QuotaExceeded,
     UnsupportedRequest,
     WiringTimeout,
@@ -130,10 +131,15 @@ class PortAddressing:
     async def plug(self, joined: JoinedNetwork, key: AttachmentKey) -> Vif:
         """Wire the attachment on this host; returns when packets can flow.
 
-        Raises NotFound, WiringTimeout, SwitchUnavailable, DataplaneError.
+        A port that somebody deleted while it waited is made again, with its addresses and its MAC. Raises NotFound,
+        WiringTimeout, SwitchUnavailable, DataplaneError, and what make_ports raises.
         """
         try:
-            return await self.devices.wire(joined, self._get(key))
+            try:
+                return await self.devices.wire(joined, self._get(key))
+            except PortGone as error:
+                log.warning("making a port again", error=str(error), owner=key.owner)
+                return await self.devices.wire(joined, await self._make_again(joined, key))
         except WiringTimeout:
             # Neutron may have lost the port: nobody else shall be given it.
             self.node.port_table.put(replace(self._get(key), unwired=True))
@@ -293,6 +299,13 @@ class PortAddressing:
             self.node.port_table.put(replace(holder, reserved=taken, single_use=flags[0]))
             to = self.node.port_table.put(replace(to, single_use=flags[1]))
         return to
+
+    async def _make_again(self, joined: JoinedNetwork, key: AttachmentKey) -> Allocation:
+        before = self._get(key)
+        made = await self._replace(joined, before, before.mac)
+        now = self.node.clock.now()
+        given = replace(made, owner=key.owner, interface=key.interface, reserved=before.reserved, since=now)
+        return self.node.port_table.put(given)
 
     async def _replace(self, joined: JoinedNetwork, allocation: Allocation, mac: str) -> Allocation:
         """Make the port anew with the MAC that was asked for: members may set it only when a port is made."""

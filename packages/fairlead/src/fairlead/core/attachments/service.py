@@ -1,6 +1,6 @@
 """Attachments by their keys: the frame, alike wherever addresses come from."""
 
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +9,7 @@ import structlog
 from fairlead.core.attachments.sandbox_config import on_link, sandbox_config
 from fairlead.core.networks.memberships import Memberships
 from fairlead.model.attachment import AddressRequest, Assigned, Attached, AttachmentKey, AttachmentRequest
-from fairlead.model.errors import FairleadError, InvalidInput, NotFound
+from fairlead.model.errors import AddressInUse, FairleadError, InvalidInput, NotFound
 from fairlead.model.network import IPAddress
 from fairlead.model.records import JoinedNetwork, JoinedSubnet
 from fairlead.model.sandbox import IPInterface
@@ -68,12 +68,16 @@ class Addressing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AttachmentService:
-    """What doors call (`contract.Attachments`)."""
+    """What doors call (`contract.Attachments`).
+
+    take_back: says of an address that an attachment has whether it is free after all, its container being gone.
+    """
 
     memberships: Memberships
     addressing: Addressing
     dataplane: Dataplane
     sandboxes: Sandboxes
+    take_back: Callable[[str, IPAddress], Awaitable[bool]]
 
     async def reserve(self, joined_id: str, request: AddressRequest) -> IPInterface:
         """Give out an address ahead of its attachment."""
@@ -85,7 +89,12 @@ class AttachmentService:
             )
         if address is not None and address not in subnet.cidr:
             raise InvalidInput(f"address {address} is outside of {subnet.cidr}", remedy="give one inside of it")
-        given = await self.addressing.reserve(joined, subnet, address)
+        try:
+            given = await self.addressing.reserve(joined, subnet, address)
+        except AddressInUse:
+            if address is None or not await self.take_back(joined_id, address):
+                raise
+            given = await self.addressing.reserve(joined, subnet, address)
         return on_link(joined, given, alone=self.addressing.alone)
 
     async def release(self, joined_id: str, address: IPAddress) -> None:
@@ -136,7 +145,7 @@ class AttachmentService:
         joined = self.memberships.get(key.network)
         vif = self.addressing.vif(joined, key)
         differences = []
-        if not any(one.port_id in (vif.port_id, vif.id) for one in await self.dataplane.plugged()):
+        if not any(one.attachment_id == vif.id and one.whole for one in await self.dataplane.plugged()):
             differences.append(f"{vif.host_device} is not plugged")
         if netns:
             config = sandbox_config(joined, vif, assigned.addresses)

@@ -1,8 +1,8 @@
 """A memory of ports made anew: from Neutron, and from the switch.
 
-Neutron tells the ports that this node made (by tag), which door's network each one serves (by description), and the
-networks that the node has joined (by tag; of one without a port only the beginning of the door's id, which the door's
-next request completes). The switch tells which port is in whose sandbox.
+Neutron tells the ports that this node made (by tag; those that were never tagged, by name), which door's network each
+one serves (by description), and the networks that the node has joined (by tag; of one without a port only the beginning
+of the door's id, which the door's next request completes). The switch tells which port is in whose sandbox.
 """
 
 from collections import defaultdict
@@ -13,6 +13,7 @@ import structlog
 
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
+from fairlead.core.warm.own_ports import own_ports, untagged_ports
 from fairlead.model.network import Network, Port
 from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Step
 from fairlead.model.tags import (
@@ -22,7 +23,6 @@ from fairlead.model.tags import (
     host_tag,
     is_of_another_node,
     member_id,
-    node_tag,
     port_name,
     unknown_owner,
 )
@@ -43,6 +43,7 @@ class PortRecollection:
         service, host = self.node.network_service, await self.node.host()
         plugged = await self.node.dataplane.plugged()
         ports = await self._own_ports(host, {one.port_id for one in plugged})
+        untagged = await untagged_ports(self.node)
         networks = {one.id: one for one in await service.find_networks(tags=(OWNED,), own=True)}
         served: defaultdict[str, list[Port]] = defaultdict(list)
         for port in ports:
@@ -58,7 +59,7 @@ class PortRecollection:
             if not any(joined_id.startswith(short_id) for joined_id in served):
                 await self._join(short_id, network, ())
         nested = await self.node.nesting.nested(ports) if ports else {}
-        for port in ports:
+        for port in (*ports, *untagged):
             self._hold(port, host, {one.port_id: one for one in plugged}, nested.get(port.id))
         if ports:
             attached = sum(bool(one.owner) for one in self.node.port_table)
@@ -70,7 +71,7 @@ class PortRecollection:
         What else has the host's name is another node's, or this one's from before its state folder was lost.
         """
         service = self.node.network_service
-        own = {port.id: port for port in await service.find_ports(tags=(OWNED, node_tag(self.node.id)))}
+        own = {port.id: port for port in await own_ports(self.node)}
         others = 0
         for port in await service.find_ports(tags=(OWNED, host_tag(host))):
             if port.id in plugged or not is_of_another_node(port.tags, self.node.id):

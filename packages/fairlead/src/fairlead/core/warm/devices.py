@@ -4,6 +4,7 @@ After a container its devices are made anew before another has them: OVN forgets
 is unplugged, and nothing of one container is left for the next.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ from fairlead.core.background.backoff import Backoff
 from fairlead.core.background.setbacks import Setbacks
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.warm.node import Node
-from fairlead.model.errors import FairleadError, SwitchUnavailable
+from fairlead.core.warm.own_ports import refuse_gone
+from fairlead.model.errors import FairleadError, PortGone, SwitchUnavailable
 from fairlead.model.records import FREE, Allocation, JoinedNetwork, Step, Use
 from fairlead.model.vif import Vif
 
@@ -29,8 +31,15 @@ LONGEST_BUSY = 10.0
 """Seconds of starts without a pause after which that work is done all the same."""
 
 
+DOUBT = 2.0
+"""Seconds that a plugged port may take to be wired before Neutron is asked whether it has that port at all."""
+
+
 class Devices:
-    """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap."""
+    """The devices of a node's ports. What waits plugged is known for this process's life; finding it again is cheap.
+
+    What somebody else has undone meanwhile is seen when it is given out, and by the reconciler before.
+    """
 
     def __init__(self, node: Node, random: Callable[[], float]) -> None:
         self._node = node
@@ -43,17 +52,31 @@ class Devices:
     async def wire(self, joined: JoinedNetwork, allocation: Allocation) -> Vif:
         """Return when packets can flow through the port's devices, which then are its container's.
 
-        Raises WiringTimeout, SwitchUnavailable, DataplaneError.
+        Raises PortGone, WiringTimeout, SwitchUnavailable, DataplaneError.
         """
         self._note_start(self._node.clock.now())
         attachment = vif_of(joined, allocation)
         if allocation.id in self._ready:
             self._ready.discard(allocation.id)
-            return attachment
+            if self._node.dataplane.is_whole(attachment):
+                return attachment
+            log.warning("what was plugged ahead is not there any more: plugging it again", port=allocation.id)
         if allocation.dirty:
             await self.clean(allocation)
-        await self._node.dataplane.apply(attachment)
+        await self._apply(attachment)
         return attachment
+
+    def lost(self, joined: JoinedNetwork) -> list[Allocation]:
+        """List a network's ports that wait plugged, but for what somebody else has undone."""
+        waiting = self._node.port_table.in_use(joined.id, *FREE)
+        return [
+            one for one in waiting if one.id in self._ready and not self._node.dataplane.is_whole(vif_of(joined, one))
+        ]
+
+    def plug_again(self, port_id: str) -> None:
+        """Take it that a port that waits is not plugged."""
+        self._ready.discard(port_id)
+        self.wake_up.wake()
 
     async def step(self) -> bool:
         """Remove the devices that a container left behind, or plug a port that waits; say whether there was one.
@@ -105,10 +128,29 @@ class Devices:
                     yield joined, allocation
 
     async def _plug(self, joined: JoinedNetwork, allocation: Allocation) -> None:
-        await self._node.dataplane.apply(vif_of(joined, allocation))
+        try:
+            await self._apply(vif_of(joined, allocation))
+        except PortGone:
+            log.warning("a port that waits is gone from Neutron", port=allocation.id)
+            current = self._node.port_table.get(allocation.id)
+            if current and current.use in FREE:
+                self._node.port_table.put(replace(current, leaving=True))
+            return
         current = self._node.port_table.get(allocation.id)
         if current and current.use in FREE and not current.dirty:
             self._ready.add(allocation.id)
+
+    async def _apply(self, vif: Vif) -> None:
+        """Plug; where that takes long, see whether there is such a port at all. Raises PortGone, and as apply does."""
+        plugging = asyncio.ensure_future(self._node.dataplane.apply(vif))
+        try:
+            done, _ = await asyncio.wait([plugging], timeout=DOUBT)
+            if not done:
+                await refuse_gone(self._node, vif.port_id)
+            await plugging
+        finally:
+            plugging.cancel()
+            await asyncio.gather(plugging, return_exceptions=True)
 
     async def clean(self, allocation: Allocation) -> None:
         """Remove what a container has used, so that the port has nothing of it. Raises as Dataplane.remove."""

@@ -50,7 +50,7 @@ _FIRST = 4
 PATIENCE = 20.0
 """Seconds that a start waits for a port to be made; the request is waited for longer, and its port then kept.
 
-One that is reserved at the very moment in which its start gives up is taken back by the sweep.
+One that is reserved at the very moment in which its start gives up is taken back by the reconciler.
 """
 
 

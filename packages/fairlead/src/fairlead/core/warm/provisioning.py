@@ -10,13 +10,13 @@ import structlog
 from fairlead.core.background.grace import GRACE
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
+from fairlead.core.warm.own_ports import ports_of_batch
 from fairlead.model.errors import CloudUnavailable, Conflict, FairleadError
 from fairlead.model.network import FixedIP, IPAddress, NewPort, Port
 from fairlead.model.records import Allocation, Batch, JoinedNetwork, Step
 from fairlead.model.tags import (
     OWNED,
     PORT_OWNER,
-    batch_tag,
     described_network,
     host_tag,
     node_tag,
@@ -55,13 +55,13 @@ async def make_ports(
         network_id=joined.network_id,
         fixed_ips=fixed_ips or tuple(FixedIP(subnet.subnet_id) for subnet in joined.subnets),
         name=port_name(host, ""),
-        description=port_description(joined, single_use=single_use),
+        description=port_description(joined, node.id, batch.id, single_use=single_use),
         device_id=batch.id if at_once else "",
         device_owner=PORT_OWNER,
         mac=mac,
         host=host if may_bind else "",
         security_group_ids=joined.security_group_ids,
-        tags=frozenset({OWNED, host_tag(host), node_tag(node.id), *(() if at_once else (batch_tag(batch.id),))}),
+        tags=frozenset({OWNED, host_tag(host), node_tag(node.id)}),
     )
     node.store.put(batch)
     answered = node.provisioning[batch.id] = asyncio.Event()
@@ -105,16 +105,13 @@ async def find_lost(node: Node, batch: Batch) -> list[Allocation]:
 
     A port whose address was chosen is kept for a while for who asks for it again: nobody else is to be given it.
 
-    Raises what NetworkService.find_ports raises.
+    Ports that were not tagged any more go: whoever waits for one is given another. Raises what
+    NetworkService.find_ports raises.
     """
-    ports = await (
-        node.network_service.find_ports(device_id=batch.id)
-        if node.nesting.at_creation
-        else node.network_service.find_ports(tags=(OWNED, batch_tag(batch.id)))
-    )
+    ports = await ports_of_batch(node, batch)
     if not ports and node.clock.now() - batch.since <= GRACE:
         return []
-    unknown = [port for port in ports if node.port_table.get(port.id) is None and OWNED in port.tags]
+    unknown = [port for port in ports if node.port_table.get(port.id) is None]
     if unknown:
         log.info("found ports whose answer was lost", ports=len(unknown), network=batch.joined_id)
     return await _nest(node, batch, unknown)
@@ -153,8 +150,9 @@ async def _nest(
     node: Node, batch: Batch, ports: list[Port], reserved: frozenset[IPAddress] = frozenset()
 ) -> list[Allocation]:
     """Hold ports once they are this node's. What can't become so is held as well, to be deleted."""
+    tagged = [port for port in ports if OWNED in port.tags]
     try:
-        nested = await node.nesting.nest(ports) if ports else {}
+        nested = await node.nesting.nest(tagged) if tagged else {}
     except FairleadError:
         _hold(node, batch, ports, {})
         raise
