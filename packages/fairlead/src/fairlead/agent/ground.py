@@ -23,9 +23,10 @@ STORE = "node.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The parts that are there once."""
+    """The parts that are there once. cloud: where it was found, for people."""
 
     settings: Settings
+    cloud: str
     store: SqliteStore
     neutron: NeutronService
     clock: SystemClock
@@ -57,6 +58,6 @@ async def open_ground(
             total_timeout=settings.cloud.timeout,
             create_patience=settings.cloud.create_patience,
         ) as neutron:
-            yield Ground(settings, store, neutron, SystemClock(), observation)
+            yield Ground(settings, config.source, store, neutron, SystemClock(), observation)
     finally:
         store.close()

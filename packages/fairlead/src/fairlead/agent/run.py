@@ -2,16 +2,20 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 import structlog
 
+from fairlead.agent.activation import handed_in, match
 from fairlead.agent.auto import remember, settle_mode
 from fairlead.agent.doors.known import chosen_doors
 from fairlead.agent.logs import configure_logs
 from fairlead.agent.memory import share_one_arena
+from fairlead.agent.service_manager import ServiceManager, service_manager
 from fairlead.agent.settings import Settings
 from fairlead.agent.unix_server import serve_unix
 from fairlead.agent.wiring import Agent, wire_agent
@@ -33,32 +37,43 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     chosen_doors(settings)
-    settled = await _settle(settings, environ, stop)
-    if settled is None:
-        return
-    async with wire_agent(settled, environ) as agent:
-        await serve(agent, stop)
+    manager = service_manager(environ)
+    with handed_in(environ) as sockets:
+        settled = await _settle(settings, environ, stop, manager)
+        if settled is None:
+            return
+        async with wire_agent(settled, environ) as agent:
+            await serve(agent, stop, sockets, manager)
 
 
-async def serve(agent: Agent, stop: asyncio.Event) -> None:
+async def serve(
+    agent: Agent, stop: asyncio.Event, sockets: Mapping[Path, socket.socket], manager: ServiceManager
+) -> None:
     """Serve all doors until told to stop, and do what is done behind meanwhile.
 
-    Raises SettingsError where a door can't be opened, and TaskFailed where one can't be kept open.
+    sockets: of doors, by real path, kept by whoever started the agent. manager: is told how it goes. Raises
+    SettingsError where a door can't be opened, and TaskFailed where one can't be kept open.
     """
     failed = agent.ground.metrics.background_failure
+    handed = match(sockets, [door.socket for door in agent.doors])
     async with AsyncExitStack() as stack:
         tasks = list(agent.tasks)
         for door in agent.doors:
-            site = await stack.enter_async_context(serve_unix(door.app, door.socket))
+            site = await stack.enter_async_context(serve_unix(door.app, door.socket, handed.get(door.socket)))
             log.info("serving", socket=str(door.socket))
             name = f"door {door.name}"
             # An agent with a door that nobody gets in by looks alive, and is not.
             tasks.append(Task(name, partial(site.tend, partial(failed, name), agent.ground.clock), vital=True))
+        tasks.append(Task("service manager", partial(manager.keep, agent.status, agent.ground.clock)))
+        manager.ready()
         await Supervisor(agent.ground.clock, failed).run(tasks, stop)
         log.info("stopping")
+        manager.stopping()
 
 
-async def _settle(settings: Settings, environ: Mapping[str, str], stop: asyncio.Event) -> Settings | None:
+async def _settle(
+    settings: Settings, environ: Mapping[str, str], stop: asyncio.Event, manager: ServiceManager
+) -> Settings | None:
     """Find out the mode, however long that takes; None where the agent is told to stop before."""
     while not stop.is_set():
         try:
@@ -67,6 +82,7 @@ async def _settle(settings: Settings, environ: Mapping[str, str], stop: asyncio.
             raise
         except FairleadError as error:
             log.warning("the mode is not known yet", error=str(error))
+            manager.status(f"the mode is not known yet: {error}")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SETTLE_EVERY)
             continue
