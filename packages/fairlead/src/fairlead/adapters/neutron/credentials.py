@@ -80,7 +80,9 @@ def _places(environ: Mapping[str, str], directory: Path) -> list[Path]:
     explicit = environ.get("OS_CLIENT_CONFIG_FILE")
     home = Path(environ["HOME"]) if environ.get("HOME") else Path("/root")
     user = Path(environ["XDG_CONFIG_HOME"]) if environ.get("XDG_CONFIG_HOME") else home / ".config"
-    folders = [directory, user / "openstack", Path("/etc/openstack")]
+    # Where systemd puts what LoadCredential= names.
+    handed = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
+    folders = [*handed, directory, user / "openstack", Path("/etc/openstack")]
     places = [folder / f"clouds.{suffix}" for suffix in ("yaml", "yml") for folder in folders]
     return [Path(explicit), *places] if explicit else places
 
