@@ -1,0 +1,87 @@
+"""A host whose plug was pulled: its containers come back, whether dockerd or the agent is up first."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+from fairlead_lab import Lab
+from fairlead_lab.components import PLUGIN_SOCKET
+from tests.e2e.docker import Docker, eventually
+
+pytestmark = pytest.mark.real
+
+SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
+NAMES = [f"c{number}" for number in range(10)]
+BELOW = ("ovsdb", "vswitchd", "ovn-controller", "agent-socket")
+
+
+def docker_on(lab: Lab, name: str) -> Docker:
+    """Docker on a host as it is now: one that was booted is not the one of before."""
+    return Docker(lab.host(name), partial(lab.restart, "dockerd", name))
+
+
+@pytest.fixture
+def mended(lab: Lab) -> Iterator[None]:
+    """The lab, whole again when the test ends, wherever that is."""
+    yield
+    lab.up()
+    left = docker_on(lab, "h1")
+    left.containers, left.networks = NAMES, ["web"]
+    left.clear()
+
+
+def calls_wait(lab: Lab) -> bool:
+    """Say whether somebody waits at h1's plugin socket for an agent."""
+    listed = lab.host("h1").run(["ss", "--no-header", "--listening", "--unix", "src", PLUGIN_SOCKET]).stdout
+    return any(int(line.split()[2]) for line in listed.splitlines())
+
+
+@pytest.mark.parametrize("first", ["agent", "dockerd"])
+def test_ten_containers_come_back_after_a_power_cut(lab: Lab, mended: None, h2: Docker, demo: Any, first: str) -> None:
+    h1 = docker_on(lab, "h1")
+    for docker in (h1, h2):
+        docker.network_create("web", SUBNET, "--ipv6", "--subnet", SUBNET6)
+    other = h2.run("b1", "web")
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda name: h1.run(name, "web", "--restart", "always"), NAMES))
+
+    lab.power_off("h1")
+    lab.power_on("h1")
+    for component in BELOW:
+        lab.start(component, "h1")
+    if first == "dockerd":
+        lab.begin("dockerd", "h1")
+        assert eventually(lambda: calls_wait(lab))
+    lab.start("agent", "h1")
+    lab.start("dockerd", "h1")
+
+    h1 = docker_on(lab, "h1")
+    assert eventually(lambda: len(h1("ps", "--quiet").split()) == len(NAMES))
+    for one in (h1.running(name, "web") for name in NAMES):
+        assert eventually(partial(other.pings, one.address, count=1)), one
+        assert one.pings(other.address)
+        assert one.pings(other.address6)
+
+    h1.rm(*NAMES)
+    h1.network_rm("web")
+    assert eventually(lambda: not list(demo.network.ports(tags="fairlead:at=h1")), seconds=90)
+    assert eventually(lambda: h1.left() == {"devices": [], "switch": []})
+
+
+def test_the_containers_of_a_host_that_boots_by_itself_come_back(lab: Lab, mended: None, h2: Docker) -> None:
+    """All begins beside each other, in whatever order what it needs is there: dockerd long before the agent."""
+    h1 = docker_on(lab, "h1")
+    for docker in (h1, h2):
+        docker.network_create("web", SUBNET)
+    other = h2.run("b1", "web")
+    for name in NAMES[:2]:
+        h1.run(name, "web", "--restart", "always")
+    lab.power_off("h1")
+    assert set(lab.up().started) >= {"h1", "h1/dockerd", "h1/agent"}
+    h1 = docker_on(lab, "h1")
+    assert eventually(lambda: len(h1("ps", "--quiet").split()) == 2)
+    for name in NAMES[:2]:
+        assert eventually(partial(other.pings, h1.running(name, "web").address, count=1))
