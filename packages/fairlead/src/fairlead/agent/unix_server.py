@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether the socket is still there."""
 
-_DRAIN = 10.0
+DRAIN = 10.0
 """Seconds that running requests get when the agent is told to stop."""
 
 _BACKLOG = 4096
@@ -44,7 +44,7 @@ class UnixSite:
     async def open(self) -> None:
         """Serve. Raises SettingsError where the path can't be had or another agent serves it."""
         listener = self._listen()
-        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_DRAIN)
+        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=DRAIN)
         try:
             await self._runner.setup()
             await self._start(self._runner, listener)
