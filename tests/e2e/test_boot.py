@@ -1,4 +1,4 @@
-"""A host whose plug was pulled: its containers come back, whether dockerd or the agent is up first."""
+"""A host whose plug was pulled: its containers come back, whoever of dockerd, the agent and the switch is up first."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,10 @@ pytestmark = pytest.mark.real
 
 SUBNET, SUBNET6 = "10.20.0.0/24", "fd00:20::/64"
 NAMES = [f"c{number}" for number in range(10)]
-BELOW = ("ovsdb", "vswitchd", "ovn-controller", "agent-socket")
+SWITCH = ("ovsdb", "vswitchd", "ovn-controller")
+ORDERS = ((*SWITCH, "agent", "dockerd"), (*SWITCH, "dockerd", "agent"), ("dockerd", "agent", *SWITCH))
+NOT_AWAITED = ("agent", "dockerd")
+"""They wait for each other, and for the switch."""
 
 
 def docker_on(lab: Lab, name: str) -> Docker:
@@ -39,8 +42,10 @@ def calls_wait(lab: Lab) -> bool:
     return any(int(line.split()[2]) for line in listed.splitlines())
 
 
-@pytest.mark.parametrize("first", ["agent", "dockerd"])
-def test_ten_containers_come_back_after_a_power_cut(lab: Lab, mended: None, h2: Docker, demo: Any, first: str) -> None:
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
+def test_ten_containers_come_back_after_a_power_cut(
+    lab: Lab, mended: None, h2: Docker, demo: Any, order: tuple[str, ...]
+) -> None:
     h1 = docker_on(lab, "h1")
     for docker in (h1, h2):
         docker.network_create("web", SUBNET, "--ipv6", "--subnet", SUBNET6)
@@ -50,13 +55,16 @@ def test_ten_containers_come_back_after_a_power_cut(lab: Lab, mended: None, h2: 
 
     lab.power_off("h1")
     lab.power_on("h1")
-    for component in BELOW:
+    lab.start("agent-socket", "h1")
+    for component in order:
+        if component in NOT_AWAITED:
+            lab.begin(component, "h1")
+        else:
+            lab.start(component, "h1")
+        if component == "dockerd" and "agent" not in order[: order.index(component)]:
+            assert eventually(lambda: calls_wait(lab))
+    for component in NOT_AWAITED:
         lab.start(component, "h1")
-    if first == "dockerd":
-        lab.begin("dockerd", "h1")
-        assert eventually(lambda: calls_wait(lab))
-    lab.start("agent", "h1")
-    lab.start("dockerd", "h1")
 
     h1 = docker_on(lab, "h1")
     assert eventually(lambda: len(h1("ps", "--quiet").split()) == len(NAMES))

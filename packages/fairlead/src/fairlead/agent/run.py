@@ -17,6 +17,7 @@ from fairlead.agent.logs import configure_logs
 from fairlead.agent.memory import share_one_arena
 from fairlead.agent.service_manager import ServiceManager, service_manager
 from fairlead.agent.settings import Settings
+from fairlead.agent.switch import await_switch
 from fairlead.agent.unix_server import serve_unix
 from fairlead.agent.wiring import Agent, wire_agent
 from fairlead.core.background.supervision import Supervisor, Task
@@ -42,6 +43,12 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
         settled = await _settle(settings, environ, stop, manager)
         if settled is None:
             return
+
+        def missing(error: FairleadError) -> None:
+            log.warning("the switch is not there yet", error=str(error))
+            manager.status(f"waits for the switch: {error}")
+
+        await await_switch(settled, stop, missing)
         async with wire_agent(settled, environ) as agent:
             await serve(agent, stop, sockets, manager)
 
