@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     checkouts = {"other": chosen.other.resolve(), "this": Path(__file__).resolve().parents[1]}
     with lab_for(LabSpec("beside", hosts=1)) as lab:
-        lab.stop("agent", "h1")
+        for component in ("agent", "agent-socket"):
+            lab.stop(component, "h1")
         samples = measure(lab, checkouts, chosen.rounds)
     print(render(samples))
     record = {" ".join(key): values for key, values in samples.items()}

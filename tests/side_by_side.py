@@ -20,6 +20,8 @@ LONGEST_FIRST = (
     "test_warm.py",
     "test_reachability.py",
     "test_isolation.py",
+    "test_systemd.py",
+    "test_boot.py",
     "test_pods.py",
     "test_routers.py",
     "test_flannel.py",

@@ -14,6 +14,7 @@ import pytest
 from fairlead.adapters.neutron import NeutronService
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.agent.run import serve
+from fairlead.agent.service_manager import ServiceManager
 from fairlead.agent.settings import AgentSettings, CloudSettings, FlannelSettings, PoolSettings, Settings
 from fairlead.agent.wiring import wire_agent
 from fairlead.model.network import FixedIP, NewNetwork, NewPort, NewSubnet, Port
@@ -147,7 +148,7 @@ async def running_agent(
     async with wire_agent(settings, environ) as agent, Running(settings, board, kernel, stop) as running:
         running.doors = [door.name for door in agent.doors]
         running.tasks = [task.name for task in agent.tasks]
-        serving = running.serving = asyncio.create_task(serve(agent, stop))
+        serving = running.serving = asyncio.create_task(serve(agent, stop, {}, ServiceManager()))
         await until(lambda: serving.done() or all(door.socket.is_socket() for door in agent.doors))
         yield running
         stop.set()

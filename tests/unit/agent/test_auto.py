@@ -8,6 +8,7 @@ import pytest
 from fairlead.agent.auto import Choice, remember, settle_mode
 from fairlead.agent.check import check
 from fairlead.agent.run import _settle
+from fairlead.agent.service_manager import service_manager
 from fairlead.agent.settings import AgentSettings, OvsSettings, Settings
 from fairlead.model.errors import AuthenticationFailed, CloudUnavailable, FairleadError, NotFound
 from fairlead_lab.fakes import FakeCloud, virtual_time
@@ -60,7 +61,7 @@ def test_credentials_that_are_refused_while_the_mode_is_not_known_are_tried_ever
 
     async def main() -> None:
         stop = asyncio.Event()
-        task = asyncio.create_task(_settle(settings(tmp_path), {}, stop))
+        task = asyncio.create_task(_settle(settings(tmp_path), {}, stop, service_manager({})))
         await asyncio.sleep(300)
         stop.set()
         assert await task is None

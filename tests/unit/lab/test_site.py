@@ -72,7 +72,7 @@ async def test_instances_come_once_neutron_and_their_hosts_switch_are_there(tmp_
         "instances"
     )
     needs = {stage.name: stage.needs for stage in stages}
-    assert needs["i1/dockerd"] == ("i1",), "Docker on an instance waits for no cloud"
+    assert needs["i1/dockerd"] == ("i1", "i1/agent-socket"), "Docker on an instance waits for no cloud"
     assert needs["i1"] == ("fabric",)
 
 
@@ -85,7 +85,11 @@ def test_a_lab_without_instances_has_no_stage_for_them(tmp_path: Path) -> None:
 
 def test_an_instance_has_an_agent_and_a_dockerd_and_no_switch(tmp_path: Path) -> None:
     components = site(tmp_path, LabSpec("lab", instances=1)).components()
-    assert [name for name in components if name.startswith("i1/")] == ["i1/agent", "i1/dockerd"]
+    assert [name for name in components if name.startswith("i1/")] == [
+        "i1/agent-socket",
+        "i1/agent",
+        "i1/dockerd",
+    ]
 
 
 def test_only_an_instances_hosts_file_names_the_instances() -> None:
@@ -100,12 +104,12 @@ def test_only_the_apis_are_handed_a_socket_of_the_machines(tmp_path: Path) -> No
     assert INHERITED_SOCKET in components["neutron"].argv
 
 
-def test_a_dockerd_that_has_networks_waits_for_the_agent(tmp_path: Path) -> None:
-    made = site(tmp_path, LabSpec("lab"))
-    assert "h1/agent" not in made.components()["h1/dockerd"].needs
-    (made.docker_data("h1") / "network").mkdir(parents=True)
-    assert "h1/agent" in made.components()["h1/dockerd"].needs
-    assert "h2/agent" not in made.components()["h2/dockerd"].needs
+def test_a_dockerd_waits_for_the_agents_socket_and_not_for_the_agent(tmp_path: Path) -> None:
+    components = site(tmp_path, LabSpec("lab", hosts=1, instances=1)).components()
+    for machine in ("h1", "i1"):
+        assert components[f"{machine}/dockerd"].needs == (machine, f"{machine}/agent-socket")
+        assert f"{machine}/agent-socket" in components[f"{machine}/agent"].needs
+    assert site(tmp_path, LabSpec("lab", agent=False)).components()["h1/dockerd"].needs == ("h1",)
 
 
 def test_only_dockerd_may_leave_something_running(tmp_path: Path) -> None:

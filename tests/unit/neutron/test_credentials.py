@@ -76,6 +76,14 @@ def test_a_file_where_root_happens_to_be_or_at_home_is_not_looked_at(
         find_cloud("demo", environ=environ, system=tmp_path / "system")
 
 
+def test_what_systemd_hands_in_comes_before_all_but_a_file_named(tmp_path: Path) -> None:
+    handed, here = write(tmp_path / "handed" / "clouds.yaml", TWO), write(tmp_path / "clouds.yaml", TWO)
+    environ = {"HOME": "/nowhere", "CREDENTIALS_DIRECTORY": str(handed.parent)}
+    assert str(handed) in find_cloud("demo", environ=environ, system=tmp_path).source
+    environ["OS_CLIENT_CONFIG_FILE"] = str(here)
+    assert str(here) in find_cloud("demo", environ=environ, system=tmp_path).source
+
+
 def test_secrets_kept_apart_are_merged_in(tmp_path: Path) -> None:
     write(tmp_path / "clouds.yaml", "clouds: {demo: {auth: {auth_url: http://keystone/v3, username: demo}}}")
     write(tmp_path / "secure.yaml", "clouds: {demo: {auth: {password: apart}}}")

@@ -18,6 +18,10 @@ from fairlead_lab.spec import (
 # Where a listening socket of the machine's own namespace, handed to the daemon, is named on its command line.
 INHERITED_SOCKET = "{inherited}"
 
+# Where an agent is called, and where it fetches that socket from whoever keeps it.
+PLUGIN_SOCKET = "/run/docker/plugins/fairlead.sock"
+KEPT_SOCKET = "/run/fairlead/agent-socket"
+
 _OVS_LOG = ("-vconsole:info", "-vsyslog:off", "-vfile:off")
 
 
@@ -240,17 +244,28 @@ def dockerd(host: str, needs: tuple[str, ...], image: str) -> Component:
     )
 
 
-def agent(host: str, python: str, wired: str, *, routed: bool) -> Component:
+def agent_socket(host: str, python: str, services: Path) -> Component:
+    """What keeps the socket at which dockerd waits for a machine's agent, as systemd does."""
+    return Component(
+        name=f"{host}/agent-socket",
+        place=host,
+        needs=(host,),
+        argv=(python, str(services / "plugin_socket.py"), "keep", PLUGIN_SOCKET, KEPT_SOCKET),
+        ready=UnixSocket(PLUGIN_SOCKET),
+    )
+
+
+def agent(host: str, python: str, services: Path, wired: str, *, routed: bool) -> Component:
     """A machine's Fairlead agent, by the Python that runs this command.
 
     wired: what its networking comes from. routed: its mode is `routed`, for flannel, and not `ovs`, for Docker.
     """
-    docker = UnixHttp("/run/docker/plugins/fairlead.sock", "POST", "/Plugin.Activate")
+    docker = UnixHttp(PLUGIN_SOCKET, "POST", "/Plugin.Activate")
     return Component(
         name=f"{host}/agent",
         place=host,
-        needs=("keystone", "neutron", wired),
-        argv=(python, "-m", "fairlead", "agent"),
+        needs=("keystone", "neutron", wired, f"{host}/agent-socket"),
+        argv=(python, str(services / "plugin_socket.py"), "take", KEPT_SOCKET, python, "-m", "fairlead", "agent"),
         ready=UnixHttp("/run/fairlead/flannel.sock", "POST", "/flannel/status") if routed else docker,
     )
 

@@ -18,9 +18,10 @@ from fairlead_lab.host import Host
 from fairlead_lab.install import require_root
 from fairlead_lab.manifest import ManifestFile, load, locked
 from fairlead_lab.paths import LabPaths
+from fairlead_lab.power import power_off
 from fairlead_lab.processes import is_alive
 from fairlead_lab.spec import FABRIC, LabSpec
-from fairlead_lab.stages import warm_tunnels
+from fairlead_lab.stages import open_machine, warm_tunnels
 from fairlead_lab.status import LabStatus, status
 from fairlead_lab.supervisor import Supervisor
 from fairlead_lab.up import Outcome, load_site, up
@@ -114,6 +115,22 @@ class Lab:
             chosen = _choose(components, component, host)
             _run(self._start(supervisor, chosen))
         return tuple(one.name for one in chosen)
+
+    def begin(self, component: str, host: str) -> None:
+        """Start a host's component and wait for nothing; `start` waits for it."""
+        with self._supervised() as (supervisor, components):
+            (chosen,) = _choose(components, component, host)
+            _run(supervisor.begin(chosen))
+
+    def power_off(self, host: str) -> None:
+        """Pull a host's plug: all that runs there ends, and only its disk stays. `up` boots it."""
+        with self._supervised() as (supervisor, _):
+            _run(power_off(load_site(self.spec, supervisor.manifest), supervisor, host))
+
+    def power_on(self, host: str) -> None:
+        """Boot a host so far that its components can be started, in whatever order."""
+        with self._supervised() as (supervisor, _):
+            _run(open_machine(load_site(self.spec, supervisor.manifest), supervisor, host))
 
     def restart(self, component: str, host: str | None = None) -> tuple[str, ...]:
         """End a component, start it, and wait until it is ready."""

@@ -76,14 +76,14 @@ class Site:
             setup = openvswitch.switch_setup(host, self.datapath, self.spec.mtu, gateway=host == self.gateway)
             found += components.open_vswitch(host, self.paths.host(host), setup)
         for machine in self.spec.machine_names:
-            agent = machine in self.agents
-            if agent:
+            awaited: tuple[str, ...] = (machine,)
+            if machine in self.agents:
                 is_host = machine in self.spec.host_names
                 wired = f"{machine}/{'ovn-controller' if is_host else 'nic'}"
-                found.append(components.agent(machine, sys.executable, wired, routed=not is_host))
-            # A dockerd that has networks of Fairlead's waits long for an agent that isn't there.
-            had = agent and (self.docker_data(machine) / "network").is_dir()
-            awaited = (machine, f"{machine}/agent") if had else (machine,)
+                found.append(components.agent_socket(machine, sys.executable, services))
+                found.append(components.agent(machine, sys.executable, services, wired, routed=not is_host))
+                # A dockerd that has networks of Fairlead's waits there for the agent.
+                awaited = (machine, f"{machine}/agent-socket")
             found.append(components.dockerd(machine, awaited, str(self.image)))
         return {component.name: component for component in found}
 

@@ -43,6 +43,11 @@ def lab_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot) -> list[S
     return stages
 
 
+async def open_machine(site: Site, supervisor: Supervisor, machine: str) -> None:
+    """Make the namespaces of a machine of a lab that has been made, unless they are there."""
+    await _open_machine(site, supervisor, machine, database.read_secrets(site.secrets))
+
+
 async def warm_tunnels(site: Site, supervisor: Supervisor) -> None:
     """Make every tunnel of every host ready for its first packet."""
     warmups = []

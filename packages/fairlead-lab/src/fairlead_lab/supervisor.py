@@ -89,10 +89,7 @@ class Supervisor:
 
         One that runs is waited for and set up too: the `up` that started it may not have come so far.
         """
-        record = self.manifest.components.get(component.name)
-        process = record.process if record else None
-        if process is None or not is_alive(process):
-            process = await self._spawn(component)
+        process = await self.begin(component)
         await wait_ready(
             component.name,
             component.ready,
@@ -103,6 +100,12 @@ class Supervisor:
         )
         if component.settle:
             await self.run_in(component.place, component.settle, purpose=f"setting up {component.name}")
+
+    async def begin(self, component: Component) -> ProcessId:
+        """Start a component unless it runs, and wait for nothing."""
+        record = self.manifest.components.get(component.name)
+        process = record.process if record else None
+        return process if process and is_alive(process) else await self._spawn(component)
 
     async def _spawn(self, component: Component) -> ProcessId:
         environment = clean_environment(component.environment)

@@ -11,13 +11,13 @@ from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
 from fairlead.adapters.store.identity import known_identity
 from fairlead.adapters.vif.nic import NicDataplane
-from fairlead.adapters.vif.switched import with_ovn
 from fairlead.agent.auto import settle_mode
 from fairlead.agent.clock import SystemClock
 from fairlead.agent.doors.door import DoorKind
 from fairlead.agent.doors.known import chosen_doors
 from fairlead.agent.modes import make_mode
 from fairlead.agent.settings import Settings
+from fairlead.agent.switch import look_at_switch
 from fairlead.agent.unix_server import look_at
 from fairlead.core.nesting.address_pairs import PairNesting
 from fairlead.core.nesting.own_port import find_own_port
@@ -114,16 +114,7 @@ async def _cloud(settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 async def _switch(settings: Settings) -> str:
-    dataplane = with_ovn(ovsdb=settings.ovs.db, bridge=settings.ovs.bridge, timeout=settings.ovs.timeout)
-    try:
-        view = await dataplane.view()
-    finally:
-        await dataplane.close()
-    if settings.ovs.wired == "ovn" and not view.ovn_controller:
-        raise DataplaneError(
-            f"Open vSwitch answers on host {view.host}, but ovn-controller is not connected",
-            remedy="start ovn-controller, and set external_ids:ovn-remote",
-        )
+    view = await look_at_switch(settings)
     wired = "OVN connected" if view.ovn_controller else "Neutron says what is wired"
     return f"host {settings.agent.host or view.host}, bridge {view.bridge} ({view.datapath} datapath), {wired}"
 

@@ -26,10 +26,11 @@ STORE = "node.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The parts that are there once. node_id: the node's own, whatever its name."""
+    """The parts that are there once. node_id: the node's own, whatever its name. cloud: where that was found."""
 
     settings: Settings
     node_id: str
+    cloud: str
     store: SqliteStore
     neutron: NeutronService
     clock: SystemClock
@@ -67,6 +68,6 @@ async def open_ground(
             create_patience=settings.cloud.create_patience,
             look=look,
         ) as neutron:
-            yield Ground(settings, node_id, store, neutron, clock, observation)
+            yield Ground(settings, node_id, config.source, store, neutron, clock, observation)
     finally:
         store.close()

@@ -1,4 +1,8 @@
-"""An aiohttp application on a unix socket that only root may use, and that is made anew where somebody removes it."""
+"""An aiohttp application on a unix socket that only root may use, and that is made anew where somebody removes it.
+
+The socket is the site's own, or was handed in by whoever started the agent: that one outlives it, so that callers wait
+for the next agent instead of being refused.
+"""
 
 import os
 import socket
@@ -17,25 +21,30 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether the socket is still there."""
 
-_DRAIN = 10.0
+DRAIN = 10.0
 """Seconds that running requests get when the agent is told to stop."""
+
+_BACKLOG = 4096
+"""Callers that may wait: all endpoints of a dockerd that starts, not asyncio's hundred."""
 
 
 class UnixSite:
-    """One application on one path. To be opened, and closed in the end."""
+    """One application on one path. To be opened, and closed in the end. handed: the socket there, kept by others."""
 
-    def __init__(self, app: web.Application, path: Path) -> None:
+    def __init__(self, app: web.Application, path: Path, handed: socket.socket | None = None) -> None:
         self._app = app
         self._path = path
+        self._handed = handed
         self._runner: web.AppRunner | None = None
         self._site: web.SockSite | None = None
         self._listener: socket.socket | None = None
         self._inode = (0, 0)
+        self._own = True
 
     async def open(self) -> None:
         """Serve. Raises SettingsError where the path can't be had or another agent serves it."""
-        listener = _listen(self._path)
-        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_DRAIN)
+        listener = self._listen()
+        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=DRAIN)
         try:
             await self._runner.setup()
             await self._start(self._runner, listener)
@@ -46,7 +55,7 @@ class UnixSite:
 
     async def close(self) -> None:
         """Let nobody in any more, and wait for those who are; fine where it is not open."""
-        if self._is_ours():
+        if self._own and self._is_ours():
             self._path.unlink(missing_ok=True)
         if self._runner:
             await self._runner.cleanup()
@@ -66,6 +75,12 @@ class UnixSite:
                 lost()
             await clock.sleep(LOOK_EVERY)
 
+    def _listen(self) -> socket.socket:
+        """Take the socket that was handed in, and make one where there is none, or its path has been lost."""
+        self._own = self._handed is None or not _is_served(self._path)
+        # aiohttp closes what it listened on.
+        return _listen(self._path) if self._own or self._handed is None else self._handed.dup()
+
     def _is_ours(self) -> bool:
         """Say whether the path leads to the listener. The inode can't be another's while the listener has it."""
         if self._listener is None or self._listener.fileno() < 0:
@@ -77,7 +92,7 @@ class UnixSite:
         return (found.st_dev, found.st_ino) == self._inode
 
     async def _listen_anew(self, runner: web.AppRunner) -> None:
-        listener, before = _listen(self._path), self._site
+        listener, before = self._listen(), self._site
         try:
             await self._start(runner, listener)
             if before in runner.sites:
@@ -89,16 +104,19 @@ class UnixSite:
             raise
 
     async def _start(self, runner: web.AppRunner, listener: socket.socket) -> None:
-        site = web.SockSite(runner, listener)
+        site = web.SockSite(runner, listener, backlog=_BACKLOG)
         await site.start()
         found = self._path.lstat()
         self._site, self._listener, self._inode = site, listener, (found.st_dev, found.st_ino)
 
 
 @asynccontextmanager
-async def serve_unix(app: web.Application, path: Path) -> AsyncIterator[UnixSite]:
-    """Serve while the context lasts. Raises SettingsError where the path can't be had or another agent serves it."""
-    site = UnixSite(app, path)
+async def serve_unix(app: web.Application, path: Path, handed: socket.socket | None = None) -> AsyncIterator[UnixSite]:
+    """Serve while the context lasts. handed: the socket there, which stays.
+
+    Raises SettingsError where the path can't be had or another agent serves it.
+    """
+    site = UnixSite(app, path, handed)
     await site.open()
     try:
         yield site
@@ -128,7 +146,7 @@ def _listen(path: Path) -> socket.socket:
             listener.bind(str(path))
         finally:
             os.umask(mask)
-        listener.listen(128)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(f"can't listen on {path}: {error.strerror}", remedy="run as root") from error
@@ -141,7 +159,10 @@ def _listen(path: Path) -> socket.socket:
 def _clear(path: Path) -> None:
     """Remove a socket that a crash left behind."""
     if _is_served(path):
-        raise SettingsError(f"another agent serves {path}", remedy="stop it first, or set agent.socket")
+        raise SettingsError(
+            f"another agent serves {path}, or systemd keeps it for one",
+            remedy="stop it first (`systemctl stop fairlead-agent.socket fairlead-agent`), or set agent.socket",
+        )
     _refuse_what_is_no_socket(path)
     path.unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fairlead.agent.doors.door import Door, DoorKind
 from fairlead.agent.doors.known import RECORDS, chosen_doors
@@ -14,6 +15,10 @@ from fairlead.agent.routed import routed_parts
 from fairlead.agent.settings import Settings
 from fairlead.agent.warm import warm_parts
 from fairlead.core.background.supervision import Task
+from fairlead.model.records import JoinedNetwork
+
+_NAMED: Final = 8
+"""Networks that the status names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,12 @@ class Agent:
     ground: Ground
     doors: tuple[Door, ...]
     tasks: tuple[Task, ...]
+
+    def status(self) -> str:
+        """Say in a line what the node is: its mode, its cloud, its networks."""
+        names = sorted(joined.name or joined.id for joined in self.ground.store.all(JoinedNetwork))
+        listed = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        return f"mode {self.ground.settings.agent.mode}; {self.ground.cloud}; networks: {listed or 'none'}"
 
 
 @asynccontextmanager

@@ -85,7 +85,9 @@ def find_cloud(name: str = "", *, environ: Mapping[str, str], system: Path = SYS
 def _places(environ: Mapping[str, str], system: Path) -> list[Path]:
     if named := environ.get("OS_CLIENT_CONFIG_FILE"):
         return [Path(named)]
-    return [system / f"clouds.{suffix}" for suffix in ("yaml", "yml")]
+    # Where systemd puts what LoadCredential= names.
+    handed = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
+    return [folder / f"clouds.{suffix}" for folder in (*handed, system) for suffix in ("yaml", "yml")]
 
 
 def _secure(clouds_file: Path, environ: Mapping[str, str]) -> dict[str, Any]:
