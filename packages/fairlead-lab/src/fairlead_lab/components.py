@@ -10,6 +10,7 @@ from fairlead_lab.spec import (
     FABRIC,
     FABRIC_ADDRESS,
     KEYSTONE_PORT,
+    MACHINE,
     NEUTRON_PORT,
     OVN_NORTHBOUND_PORT,
     OVN_SOUTHBOUND_PORT,
@@ -17,6 +18,8 @@ from fairlead_lab.spec import (
 
 # Where a listening socket of the machine's own namespace, handed to the daemon, is named on its command line.
 INHERITED_SOCKET = "{inherited}"
+
+WATCHER = "watcher"
 
 _OVS_LOG = ("-vconsole:info", "-vsyslog:off", "-vfile:off")
 
@@ -51,9 +54,9 @@ Readiness = UnixSocket | UnixHttp | LoopbackHttp | None
 class Component:
     """One daemon.
 
-    name: `neutron`, or `h1/dockerd` on a host. place: `fabric` or the host. needs: stages or components before it.
-    prepare and settle: shell commands run in its namespaces before it starts and once it is ready; both may run again
-    at a restart. patience: seconds to end by itself.
+    name: `neutron`, or `h1/dockerd` on a host. place: `fabric`, the host, or `machine`: in no namespace of the lab's.
+    needs: stages or components before it. prepare and settle: shell commands run in its namespaces before it starts and
+    once it is ready; both may run again at a restart. patience: seconds to end by itself.
     survived: whether what it started (containers) may outlive it and is left alone when it starts again.
     """
 
@@ -252,6 +255,13 @@ def agent(host: str, python: str, wired: str, *, routed: bool) -> Component:
         needs=("keystone", "neutron", wired),
         argv=(python, "-m", "fairlead", "agent"),
         ready=UnixHttp("/run/fairlead/flannel.sock", "POST", "/flannel/status") if routed else docker,
+    )
+
+
+def watcher(lab: str, python: str) -> Component:
+    """What starts again whatever of the lab dies by itself; it needs nothing, and comes when the processor is free."""
+    return Component(
+        name=WATCHER, place=MACHINE, needs=("neutron",), argv=(python, "-m", "fairlead_lab.watcher", lab), patience=0.0
     )
 
 

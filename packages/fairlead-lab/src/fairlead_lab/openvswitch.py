@@ -25,7 +25,8 @@ def switch_setup(host: str, datapath: Datapath, mtu: int, *, gateway: bool = Fal
 
     mtu: of the underlay, in bytes. gateway: whether routers have their way to the underlay on this host.
 
-    May run again: the addresses of a userspace bridge vanish with the switch that made it.
+    May run again: a userspace bridge's device and its addresses vanish with the switch that made it. One that has just
+    been started makes the device anew from its database, which ovs-vsctl, with nothing to change, does not wait for.
     """
     address = f"{underlay_address(host)}/{UNDERLAY.prefixlen}"
     settings = {
@@ -55,7 +56,8 @@ def switch_setup(host: str, datapath: Datapath, mtu: int, *, gateway: bool = Fal
             " -- --may-exist add-port br-phy eth0"
             f" -- set Interface br-phy mtu_request={mtu}"
         )
-    return f"{transaction} && ip address replace {address} dev {device} && ip link set {device} up"
+    given = f"ip address replace {address} dev {device} && ip link set {device} up"
+    return f"{transaction} && {_await_device(device)} && {given}"
 
 
 def tunnel_warmup(peers: tuple[str, ...], datapath: Datapath) -> str:
@@ -66,6 +68,13 @@ def tunnel_warmup(peers: tuple[str, ...], datapath: Datapath) -> str:
         lines += [f"ovs-appctl tnl/neigh/aging {_LONGEST_NEIGHBOUR_AGE} >/dev/null"]
         lines += [_reach(str(underlay_address(peer))) for peer in peers]
     return "\n".join(lines) if peers else "true"
+
+
+def _await_device(device: str) -> str:
+    """Wait, twenty seconds at most, for a device of the host's."""
+    there = f"ip link show {device} >/dev/null 2>&1"
+    missing = f"{{ echo {device} is missing >&2; exit 1; }}"
+    return f"n=0; until {there}; do n=$((n + 1)); test $n -lt 200 || {missing}; sleep 0.1; done"
 
 
 def _reach(address: str) -> str:

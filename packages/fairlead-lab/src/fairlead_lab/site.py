@@ -85,6 +85,7 @@ class Site:
             had = agent and (self.docker_data(machine) / "network").is_dir()
             awaited = (machine, f"{machine}/agent") if had else (machine,)
             found.append(components.dockerd(machine, awaited, str(self.image)))
+        found.append(components.watcher(self.spec.name, sys.executable))
         return {component.name: component for component in found}
 
     @property
