@@ -157,7 +157,7 @@ def keystone(python: Path, services: Path, conf: Path) -> Component:
     )
 
 
-def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple[Component, ...]:
+def neutron(python: Path, services: Path, conf: Path, access_log: Path, disturbance: Path) -> tuple[Component, ...]:
     """Neutron's API, and the worker that repairs what drifts between Neutron and OVN."""
     # Neutron asks its WSGI server for the number of workers, knows this variable only, and without an answer
     # handles no event of OVN: no port would ever become ACTIVE.
@@ -167,7 +167,7 @@ def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple
         place=FABRIC,
         needs=("databases", "ovn-nb", "ovn-sb"),
         argv=_gunicorn(python, services, NEUTRON_PORT, "neutron_api", threads=16),
-        environment={**environment, "FAIRLEAD_ACCESS_LOG": str(access_log)},
+        environment={**environment, "FAIRLEAD_ACCESS_LOG": str(access_log), "FAIRLEAD_DISTURBANCE": str(disturbance)},
         ready=LoopbackHttp("/"),
     )
     maintenance = Component(
