@@ -21,6 +21,10 @@ INHERITED_SOCKET = "{inherited}"
 
 WATCHER = "watcher"
 
+# What an agent finds in its environment, where a machine has the file: as EnvironmentFile of a systemd unit.
+AGENT_ENVIRONMENT = "/etc/default/fairlead"
+_WITH_ENVIRONMENT = 'set -a; test ! -e "$1" || . "$1"; shift; exec "$@"'
+
 _OVS_LOG = ("-vconsole:info", "-vsyslog:off", "-vfile:off")
 
 
@@ -253,7 +257,7 @@ def agent(host: str, python: str, wired: str, *, routed: bool) -> Component:
         name=f"{host}/agent",
         place=host,
         needs=("keystone", "neutron", wired),
-        argv=(python, "-m", "fairlead", "agent"),
+        argv=("sh", "-c", _WITH_ENVIRONMENT, "sh", AGENT_ENVIRONMENT, python, "-m", "fairlead", "agent"),
         ready=UnixHttp("/run/fairlead/flannel.sock", "POST", "/flannel/status") if routed else docker,
     )
 

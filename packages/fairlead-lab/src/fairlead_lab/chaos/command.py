@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairlead_lab.chaos import clock
 from fairlead_lab.chaos.evidence import collect
 from fairlead_lab.chaos.model import Mode
 from fairlead_lab.chaos.report import Report
@@ -41,12 +42,16 @@ def run(request: Request, say: Callable[[str], None]) -> Report:
     try:
         lab.up()
         say(f"seed {request.seed}")
-        Chaos(lab, topology(lab, request.modes), report, say).run(request.seconds)
+        where = topology(lab, request.modes)
+        clock.prepare(lab, where.all_machines)
+        Chaos(lab, where, report, say).run(request.seconds)
         if report.violations:
             collect(lab, _evidence(request))
     finally:
         if known is None and not (request.keep and report.violations):
             lab.down()
+        elif known is not None:
+            clock.restore(lab, lab.spec.machine_names)
         if report.rounds or report.violations:
             request.report.parent.mkdir(parents=True, exist_ok=True)
             request.report.write_text(report.markdown())

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from fairlead.model.errors import LabError
+from fairlead_lab.chaos import clock
 from fairlead_lab.chaos.plan import Fault, Injection
 from fairlead_lab.chaos.reboot import power_off, power_on
 from fairlead_lab.lab import Lab
@@ -33,6 +34,8 @@ _KILLED: Mapping[Fault, str] = {
     Fault.AGENT_KILLED: "agent",
 }
 
+_CLOCKS = {Fault.CLOCK_BACK, Fault.CLOCK_EARLY}
+
 
 class Faults:
     """The faults of one lab. All methods raise LabError."""
@@ -60,6 +63,10 @@ class Faults:
             self._limit_ports(len(self._admin.all("ports", project_id=self._project)))
         elif fault is Fault.REBOOT:
             power_off(self._lab, target)
+        elif fault in _CLOCKS:
+            clock.set_back(self._lab.host(target))
+        if fault is Fault.CLOCK_EARLY:
+            self._lab.restart("agent", target)
 
     def heal(self, injection: Injection) -> None:
         """Let it end, and wait until what was killed is ready again. One that has ended is no error."""
@@ -76,6 +83,10 @@ class Faults:
             self._limit_ports(_QUOTA)
         elif fault is Fault.REBOOT:
             power_on(self._lab, target)
+        elif fault in _CLOCKS:
+            clock.set_right(self._lab.host(target))
+        if fault is Fault.CLOCK_EARLY:
+            self._lab.restart("agent", target)
         self._open.remove(injection)
 
     def heal_all(self) -> None:

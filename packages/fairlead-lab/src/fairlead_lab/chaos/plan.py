@@ -43,15 +43,28 @@ class Fault(StrEnum):
     AGENT_KILLED = "agent killed"
     AGENT_DOWN = "agent down"
     REBOOT = "machine rebooted"
+    CLOCK_BACK = "agent's clock set back"
+    CLOCK_EARLY = "agent started a day early"
 
     @property
     def scope(self) -> Scope:
         """What it is a fault of."""
-        if self in {Fault.CONTROLLER_KILLED, Fault.VSWITCHD_KILLED, Fault.OVSDB_KILLED}:
+        if self in _OF_SWITCHES:
             return Scope.SWITCH
-        if self in {Fault.DOCKERD_KILLED, Fault.AGENT_KILLED, Fault.AGENT_DOWN, Fault.REBOOT}:
+        if self in _OF_MACHINES:
             return Scope.MACHINE
         return Scope.CLOUD
+
+
+_OF_SWITCHES = {Fault.CONTROLLER_KILLED, Fault.VSWITCHD_KILLED, Fault.OVSDB_KILLED}
+_OF_MACHINES = {
+    Fault.DOCKERD_KILLED,
+    Fault.AGENT_KILLED,
+    Fault.AGENT_DOWN,
+    Fault.REBOOT,
+    Fault.CLOCK_BACK,
+    Fault.CLOCK_EARLY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +108,16 @@ class Round:
 
 
 def rounds(seed: int, topology: Topology) -> Iterator[Round]:
-    """All rounds of a seed, without an end. Every kind of fault has its turn before one comes again."""
+    """All rounds of a seed, without an end. Every kind of fault has its turn before one comes again.
+
+    The first round has no faults: without networks there would be little to harm.
+    """
     world, number = World(), 0
     bag: list[Fault] = []
     while True:
         number += 1
         random = Random(f"{seed}/{number}")  # noqa: S311  to be repeated, not to be secret
-        count = random.choice(_FAULTS)
+        count = random.choice(_FAULTS) if number > 1 else 0
         while len(bag) < count:
             bag = [*bag, *random.sample(list(Fault), len(Fault))]
         faults, bag = bag[:count], bag[count:]
