@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fairlead_lab.chaos.checks import Finding, Violation
@@ -15,7 +15,10 @@ _MESSAGES = 12
 
 @dataclass
 class Report:
-    """Counts of one run; by `rounds` each has been checked. repeated: commands that were needed again after a fault."""
+    """Counts of one run; by `rounds` each has been checked. repeated: commands that were needed again after a fault.
+
+    slowest: the most seconds from a round's end until all was as it should be.
+    """
 
     seed: int
     modes: Sequence[Mode]
@@ -27,6 +30,7 @@ class Report:
     repeated: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
+    slowest: float = 0.0
     violations: Sequence[Violation] = ()
 
     def refused(self, command: str, message: str) -> None:
@@ -40,7 +44,7 @@ class Report:
         head = (
             f"Seed {self.seed}, modes {' and '.join(self.modes)}: {self.rounds} rounds in {self.seconds:.0f} s, "
             f"{sum(self.faults.values())} faults, {sum(self.commands.values())} commands, {self.pairs} pairs of "
-            "containers that talk."
+            f"containers that talk. All was as it should be {self.slowest:.0f} s after a round at the latest."
         )
         parts = [
             head,
@@ -67,8 +71,3 @@ class Report:
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def counted(counts: Mapping[Fault, int]) -> str:
-    """Faults in one line."""
-    return ", ".join(f"{fault} ({count})" for fault, count in counts.items()) or "none"

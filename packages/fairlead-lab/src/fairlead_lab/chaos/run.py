@@ -50,12 +50,15 @@ class Chaos:
         self._docker = {name: Docker(self.lab.host(name)) for name in self.topology.all_machines}
 
     def run(self, seconds: float) -> bool:
-        """Go through rounds until `seconds` are over, then remove everything; False at the first violation."""
+        """Go through rounds until `seconds` are over, then remove everything; False at the first violation.
+
+        The first round, which has no faults, is never the only one.
+        """
         began = time.monotonic()
         world, number = World(), 0
         try:
             for one in rounds(self.report.seed, self.topology):
-                if time.monotonic() > began + seconds:
+                if one.number > 2 and time.monotonic() > began + seconds:
                     break
                 number, world = one.number, one.after
                 if not self._round(one):
@@ -76,6 +79,7 @@ class Chaos:
             except BaseException:
                 self._halt.set()
                 raise
+        ended = time.monotonic()
         try:
             self._faults.heal_all()
             self.report.violations = self._settle(one.after) or self._check(one.after)
@@ -83,6 +87,7 @@ class Chaos:
             self.report.violations = (Violation(Finding.STUCK, str(error)),)
         for violation in self.report.violations:
             self.say(f"  {violation.finding}: {violation.text}")
+        self.report.slowest = max(self.report.slowest, time.monotonic() - ended)
         self.report.rounds += not self.report.violations
         return not self.report.violations
 
