@@ -135,10 +135,13 @@ class Chaos:
         silent = self._silent(pairs_that_should_talk(machines))
         if silent:
             return silent
-        limit = time.monotonic() + _GONE
+        limit, told = time.monotonic() + _GONE, set[Violation]()
         while found := violations(world, self.topology, machines, self._look_at_cloud()):
             if time.monotonic() > limit:
                 return found
+            for one in set(found) - told:
+                self.say(f"  not yet: {one.text}")
+            told.update(found)
             time.sleep(_AGAIN)
             machines = self._look_at_machines(world)
         return ()
