@@ -8,7 +8,7 @@ import pytest
 from fairlead_lab.chaos.checks import Finding, pairs_that_should_talk, violations
 from fairlead_lab.chaos.docker import Attached
 from fairlead_lab.chaos.model import Command, Kind, World
-from fairlead_lab.chaos.observe import CloudView, MachineView, Port
+from fairlead_lab.chaos.observe import CloudView, MachineView, Port, given
 from fairlead_lab.chaos.plan import Topology
 
 TOPOLOGY = Topology({"ovs": ("h1",), "routed": ("i1",)}, ("h1",))
@@ -25,8 +25,8 @@ WORLD = (
     .after(Command(Kind.RUN, "i1", "r2", "b"))
 )
 MACHINES = {
-    "h1": MachineView((ON_HOST,), ("flhppp", "flhwww"), (("flhppp", PORT.id), ("flhwww", WAITING.id))),
-    "i1": MachineView((ON_INSTANCE,), (f"flh{OTHER[:11]}",)),
+    "h1": MachineView((ON_HOST,), ("flhppp", "flhwww"), 1, (("flhppp", PORT.id), ("flhwww", WAITING.id))),
+    "i1": MachineView((ON_INSTANCE,), (f"flh{OTHER[:11]}",), 2),
 }
 CLOUD = CloudView(
     ports=(PORT, WAITING),
@@ -47,14 +47,13 @@ def found(
 
 def test_nothing_is_wrong_with_what_is_as_it_should_be() -> None:
     assert found() == []
-    empty = {name: MachineView((), ()) for name in MACHINES}
+    empty = {name: MachineView((), (), 0) for name in MACHINES}
     assert found(World(), empty, CloudView((), (), {"i1": ()}, ())) == []
 
 
 @pytest.mark.parametrize(
     ("cloud", "finding", "words"),
     [
-        (replace(CLOUD, ports=(*CLOUD.ports, replace(PORT, id="q", owner="gone"))), Finding.LEAK, "gone"),
         (replace(CLOUD, ports=(WAITING,)), Finding.MISSING, "no port of it"),
         (replace(CLOUD, ports=(*CLOUD.ports, replace(PORT, id="q"))), Finding.DUPLICATE, "2 ports are named"),
         (replace(CLOUD, networks=(*CLOUD.networks, CLOUD.networks[0])), Finding.DUPLICATE, "2 networks"),
@@ -90,6 +89,8 @@ def test_neutron_has_too_much_or_too_little(cloud: CloudView, finding: Finding, 
             "2 rows for port",
         ),
         ("i1", replace(MACHINES["i1"], devices=()), Finding.MISSING, "is not there"),
+        ("i1", replace(MACHINES["i1"], given=3), Finding.LEAK, "given 3 addresses, and containers have 2"),
+        ("h1", replace(MACHINES["h1"], given=2), Finding.LEAK, "given 2 ports, and containers have 1"),
         (
             "i1",
             replace(MACHINES["i1"], attached=(ON_INSTANCE, replace(ON_INSTANCE, container="c"))),
@@ -104,7 +105,7 @@ def test_a_machine_has_too_much_or_too_little(name: str, view: MachineView, find
 
 
 def test_what_a_machine_left_without_networks_is_a_leak() -> None:
-    told = found(World(), {name: MachineView((), ()) for name in MACHINES})
+    told = found(World(), {name: MachineView((), (), 0) for name in MACHINES})
     assert {finding for finding, _ in told} == {Finding.LEAK}
     assert any("2 ports, and no network" in text for _, text in told)
     assert any("2 address pairs, and no network" in text for _, text in told)
@@ -113,8 +114,21 @@ def test_what_a_machine_left_without_networks_is_a_leak() -> None:
 
 def test_containers_of_one_network_should_talk_both_ways_in_both_families() -> None:
     far = replace(ON_INSTANCE, machine="i2", pid=102, address="10.82.0.140", address6="fd00:82::9")
-    machines = {**MACHINES, "i2": MachineView((far,), ())}
+    machines = {**MACHINES, "i2": MachineView((far,), (), 2)}
     assert pairs_that_should_talk(machines) == {
         ("i1", 101): ("10.82.0.140", "fd00:82::9"),
         ("i2", 102): ("10.82.0.70", "fd00:82::5"),
     }
+
+
+def test_what_waits_is_not_given_out() -> None:
+    told = """HTTP/1.1 200 OK
+fairlead_ports{network="web",use="fresh"} 2.0
+fairlead_ports{network="web",use="returned"} 3.0
+fairlead_ports{network="web",use="claimed"} 1.0
+fairlead_ports{network="web",use="attached"} 4.0
+fairlead_ports{network="db",use="leaving"} 5.0
+fairlead_addresses{network="db"} 6.0
+fairlead_networks 2.0
+"""
+    assert given(told) == 16

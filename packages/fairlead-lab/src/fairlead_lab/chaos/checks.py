@@ -94,21 +94,16 @@ def _switched(world: World, name: str, machine: MachineView, cloud: CloudView) -
         port = by_address.get(one.address)
         if port is None:
             yield _missing(f"{name}: {one.container} has {one.address}, and Neutron no port of it")
-        elif not one.endpoint.startswith(port.owner):
-            yield _missing(f"{name}: {one.container}'s port {port.id} is not named by its endpoint but {port.owner}")
         elif port.id not in rows:
             yield _missing(f"{name}: {one.container}'s port {port.id} is not in the switch")
-    endpoints = {one.endpoint[:12] for one in machine.attached}
-    for port in ports.values():
-        if port.owner not in (_WAITING, *endpoints):
-            yield _leak(f"{name}: port {port.id} {port.addresses} is named by endpoint {port.owner}, which is gone")
     yield from (_twice(f"{name}: {count} rows for port {one}") for one, count in rows.items() if count > 1)
     yield from (_leak(f"{name}: a row for port {one}, which is gone") for one in rows if one not in ports)
     yield from _devices(name, machine, {row for row, _ in machine.rows})
     joined = world.networks_of(name)
     if not joined and ports:
         yield _leak(f"{name}: {len(ports)} ports, and no network")
-    waiting = sum(port.owner == _WAITING for port in ports.values())
+    yield from _given(name, machine, len(machine.attached), "ports")
+    waiting = len(ports) - len(machine.attached)
     if waiting > _MOST_WAITING * len(joined):
         yield _leak(f"{name}: {waiting} ports wait for {len(joined)} networks")
     members = sum(tag.startswith(f"fairlead:host={name}:") for _, tags in cloud.networks for tag in tags)
@@ -120,11 +115,19 @@ def _switched(world: World, name: str, machine: MachineView, cloud: CloudView) -
 def _routed(world: World, name: str, machine: MachineView, cloud: CloudView) -> Iterator[Violation]:
     """An instance whose containers have addresses of its blocks, which are address pairs of its port."""
     yield from _devices(name, machine, {f"flh{one.endpoint[:11]}" for one in machine.attached})
+    yield from _given(name, machine, sum(len(one.addresses) for one in machine.attached), "addresses")
     blocks, joined = len(cloud.pairs.get(name, ())), world.networks_of(name)
     if blocks and not joined:
         yield _leak(f"{name}: {blocks} address pairs, and no network")
     if blocks < sum(2 if BY_NAME[one].subnet6 else 1 for one in joined):
         yield _missing(f"{name}: {blocks} address pairs for networks {', '.join(joined)}")
+
+
+def _given(name: str, machine: MachineView, wanted: int, what: str) -> Iterator[Violation]:
+    """Whatever has no container any more, and is thought to have one, is nobody's for ever."""
+    if machine.given != wanted:
+        finding = _leak if machine.given > wanted else _missing
+        yield finding(f"{name}: the agent has given {machine.given} {what}, and containers have {wanted}")
 
 
 def _devices(name: str, machine: MachineView, wanted: set[str]) -> Iterator[Violation]:
