@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-flannel check test test-untagged thorough coverage coverage-all fuzz wheels flannel kubernetes bench bench-tools bench-containers bench-dataplane bench-agent \
-	bench-flannel bench-scale clean
+	bench-flannel bench-scale chaos clean
 
 RUN := .venv/bin
 PYTEST := $(RUN)/python -m pytest
@@ -53,6 +53,11 @@ coverage-all: coverage ## the same of every tier, agents in a lab's namespaces i
 	@$(RUN)/fairlead lab install --virtual-machines
 	@packaging/build-flannel
 	@packaging/coverage slow
+
+# How long, and a seed that repeats a run: make chaos SECONDS=3600 SEED=7
+SECONDS ?= 900
+chaos: setup ## Docker's commands at random while everything under them fails, 15 minutes or SECONDS=… (root)
+	@$(RUN)/fairlead lab chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 wheels: ## a wheel and an sdist of each distribution in build/dist, and how large they are
 	@packaging/build-wheels

@@ -14,6 +14,7 @@ from fairlead_lab.paths import LabPaths, existing_labs
 
 LONGEST_FIRST = (
     "test_modes.py",
+    "test_chaos.py",
     "test_routed.py",
     "test_lifecycle.py",
     "test_virtual_machine.py",

@@ -130,6 +130,9 @@ def test_a_switch_in_user_space_takes_the_nic_and_its_address() -> None:
     assert "add-port br-phy eth0" in script
     assert "set Interface br-phy mtu_request=9000" in script
     assert "ip address replace 192.0.2.12/24 dev br-phy" in script
+    assert script.index("until ip link show br-phy") < script.index("ip address replace"), (
+        "ovs-vsctl does not wait for a switch that makes again what its database has"
+    )
     assert "ip address replace 192.0.2.12/24 dev eth0" in switch_setup("h2", "system", 9000)
 
 

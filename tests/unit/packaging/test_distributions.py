@@ -13,7 +13,7 @@ from tests.unit.packaging.distributions import NAMES, ROOT, Distribution, distri
 
 each = pytest.mark.parametrize("name", NAMES)
 
-OF_NEUTRONS_ENVIRONMENT = {"access_log", "gunicorn", "keystone", "neutron", "serve"}
+OF_NEUTRONS_ENVIRONMENT = {"access_log", "disturbance", "gunicorn", "keystone", "neutron", "serve"}
 """What the lab's services import, which Neutron's own Python runs."""
 
 

@@ -313,6 +313,36 @@ def demo(keep: bool, flannel: bool, programs: Path) -> None:
 
 
 @lab.command()
+@click.option("--name", default="chaos", show_default=True, help="Which lab; made, and taken down, unless it is there.")
+@click.option("--seconds", type=float, default=900.0, show_default=True, help="How long rounds begin.")
+@click.option("--seed", type=int, help="Repeat a run [default: a new one].")
+@click.option("--mode", type=click.Choice(["ovs", "routed"]), help="Of one mode's machines alone [default: of both].")
+@click.option("--keep", is_flag=True, help="Leave the lab up where something was found.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("build/chaos.md"),
+    show_default=True,
+    help="Where the tables go; beside it goes a folder of what was there at a violation.",
+)
+def chaos(*, name: str, seconds: float, seed: int | None, mode: str | None, keep: bool, report: Path) -> None:
+    """Run Docker's commands at random while what is under them fails; exit status 1 at the first thing wrong after."""
+    import secrets
+
+    from fairlead_lab.chaos.command import Request, run
+
+    modes: Any = (mode,) if mode else ("ovs", "routed")
+    chosen = secrets.randbelow(10**6) if seed is None else seed
+    try:
+        done = run(Request(name, modes, seconds, chosen, keep, report.resolve()), click.echo)
+    except KeyboardInterrupt:
+        click.echo(f"fairlead: interrupted: `--seed {chosen}` repeats the run", err=True)
+        sys.exit(_INTERRUPTED)
+    click.echo(f"\n{done.markdown()}", nl=False)
+    sys.exit(1 if done.violations else 0)
+
+
+@lab.command()
 @click.option(
     "--virtual-machines", "machines", is_flag=True, help="Also what virtual machines need: qemu and a kernel."
 )

@@ -10,6 +10,7 @@ from fairlead_lab.spec import (
     FABRIC,
     FABRIC_ADDRESS,
     KEYSTONE_PORT,
+    MACHINE,
     NEUTRON_PORT,
     OVN_NORTHBOUND_PORT,
     OVN_SOUTHBOUND_PORT,
@@ -21,6 +22,11 @@ INHERITED_SOCKET = "{inherited}"
 # Where an agent is called, and where it fetches that socket from whoever keeps it.
 PLUGIN_SOCKET = "/run/docker/plugins/fairlead.sock"
 KEPT_SOCKET = "/run/fairlead/agent-socket"
+WATCHER = "watcher"
+
+# What an agent finds in its environment, where a machine has the file: as EnvironmentFile of a systemd unit.
+AGENT_ENVIRONMENT = "/etc/default/fairlead"
+_WITH_ENVIRONMENT = 'set -a; test ! -e "$1" || . "$1"; shift; exec "$@"'
 
 _OVS_LOG = ("-vconsole:info", "-vsyslog:off", "-vfile:off")
 
@@ -55,9 +61,9 @@ Readiness = UnixSocket | UnixHttp | LoopbackHttp | None
 class Component:
     """One daemon.
 
-    name: `neutron`, or `h1/dockerd` on a host. place: `fabric` or the host. needs: stages or components before it.
-    prepare and settle: shell commands run in its namespaces before it starts and once it is ready; both may run again
-    at a restart. patience: seconds to end by itself.
+    name: `neutron`, or `h1/dockerd` on a host. place: `fabric`, the host, or `machine`: in no namespace of the lab's.
+    needs: stages or components before it. prepare and settle: shell commands run in its namespaces before it starts and
+    once it is ready; both may run again at a restart. patience: seconds to end by itself.
     survived: whether what it started (containers) may outlive it and is left alone when it starts again.
     """
 
@@ -158,7 +164,7 @@ def keystone(python: Path, services: Path, conf: Path) -> Component:
     )
 
 
-def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple[Component, ...]:
+def neutron(python: Path, services: Path, conf: Path, access_log: Path, disturbance: Path) -> tuple[Component, ...]:
     """Neutron's API, and the worker that repairs what drifts between Neutron and OVN."""
     # Neutron asks its WSGI server for the number of workers, knows this variable only, and without an answer
     # handles no event of OVN: no port would ever become ACTIVE.
@@ -168,7 +174,7 @@ def neutron(python: Path, services: Path, conf: Path, access_log: Path) -> tuple
         place=FABRIC,
         needs=("databases", "ovn-nb", "ovn-sb"),
         argv=_gunicorn(python, services, NEUTRON_PORT, "neutron_api", threads=16),
-        environment={**environment, "FAIRLEAD_ACCESS_LOG": str(access_log)},
+        environment={**environment, "FAIRLEAD_ACCESS_LOG": str(access_log), "FAIRLEAD_DISTURBANCE": str(disturbance)},
         ready=LoopbackHttp("/"),
     )
     maintenance = Component(
@@ -265,8 +271,18 @@ def agent(host: str, python: str, services: Path, wired: str, *, routed: bool) -
         name=f"{host}/agent",
         place=host,
         needs=("keystone", "neutron", wired, f"{host}/agent-socket"),
-        argv=(python, str(services / "plugin_socket.py"), "take", KEPT_SOCKET, python, "-m", "fairlead", "agent"),
+        argv=(
+            *("sh", "-c", _WITH_ENVIRONMENT, "sh", AGENT_ENVIRONMENT),
+            *(python, str(services / "plugin_socket.py"), "take", KEPT_SOCKET, python, "-m", "fairlead", "agent"),
+        ),
         ready=UnixHttp("/run/fairlead/flannel.sock", "POST", "/flannel/status") if routed else docker,
+    )
+
+
+def watcher(lab: str, python: str) -> Component:
+    """What starts again whatever of the lab dies by itself; it needs nothing, and comes when the processor is free."""
+    return Component(
+        name=WATCHER, place=MACHINE, needs=("neutron",), argv=(python, "-m", "fairlead_lab.watcher", lab), patience=0.0
     )
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from fairlead.model.errors import LabError
 from fairlead_lab.cgroups import CgroupTree, cgroup_tree
+from fairlead_lab.components import WATCHER
 from fairlead_lab.manifest import Manifest, ManifestFile, ProcessId, load, locked
 from fairlead_lab.namespaces import namespace_number
 from fairlead_lab.paths import LabPaths
-from fairlead_lab.processes import descendants, is_alive, kill_all, start_time
+from fairlead_lab.processes import descendants, is_alive, kill_all, start_time, stop
 
 _PATIENCE = 15.0
 
@@ -32,6 +33,7 @@ def down(paths: LabPaths) -> Removed:
     began = time.monotonic()
     if not paths.run.is_dir() and not paths.data.is_dir():
         load(paths)
+    _end_watcher(paths)
     with locked(paths.run, paths.name):
         file = ManifestFile(paths.manifest)
         manifest = file.read()
@@ -85,6 +87,14 @@ def _end(cgroups: CgroupTree, recorded: tuple[ProcessId, ...]) -> int:
         seen |= members
         kill_all(members)
         time.sleep(0.01)
+
+
+def _end_watcher(paths: LabPaths) -> None:
+    """End what starts again whatever dies: it may hold the lock for as long as a start takes."""
+    manifest = ManifestFile(paths.manifest).read()
+    record = manifest.components.get(WATCHER) if manifest else None
+    if record is not None and record.process is not None:
+        stop(record.process, 0.0)
 
 
 def _recorded(manifest: Manifest | None) -> tuple[ProcessId, ...]:

@@ -21,7 +21,7 @@ from fairlead_lab.paths import LabPaths
 from fairlead_lab.power import power_off
 from fairlead_lab.processes import is_alive
 from fairlead_lab.spec import FABRIC, LabSpec
-from fairlead_lab.stages import open_machine, warm_tunnels
+from fairlead_lab.stages import open_machine, start_components
 from fairlead_lab.status import LabStatus, status
 from fairlead_lab.supervisor import Supervisor
 from fairlead_lab.up import Outcome, load_site, up
@@ -113,7 +113,7 @@ class Lab:
         """Start a component and wait until it is ready; one that runs is left."""
         with self._supervised() as (supervisor, components):
             chosen = _choose(components, component, host)
-            _run(self._start(supervisor, chosen))
+            _run(start_components(supervisor, chosen))
         return tuple(one.name for one in chosen)
 
     def begin(self, component: str, host: str) -> None:
@@ -140,7 +140,7 @@ class Lab:
             async def restart() -> None:
                 for one in chosen:
                     await supervisor.stop(one)
-                await self._start(supervisor, chosen)
+                await start_components(supervisor, chosen)
 
             _run(restart())
         return tuple(one.name for one in chosen)
@@ -156,12 +156,6 @@ class Lab:
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in lines[since:]]
-
-    async def _start(self, supervisor: Supervisor, chosen: tuple[Component, ...]) -> None:
-        for one in chosen:
-            await supervisor.start(one)
-        if any(one.name.endswith(("/vswitchd", "/ovn-controller")) for one in chosen):
-            await warm_tunnels(load_site(self.spec, supervisor.manifest), supervisor)
 
     @contextmanager
     def _supervised(self) -> Iterator[tuple[Supervisor, dict[str, Component]]]:

@@ -31,11 +31,13 @@ class ProcessId:
 class ComponentRecord:
     """A component that was started. `process` is None from the intent until the process is known.
 
-    `wanted` is False once the user stopped it, so that `up` and `status` don't call it dead.
+    `wanted` is False once the user stopped it, so that `up` and `status` don't call it dead. `kept` is True once it was
+    ready: the watcher starts it again when it dies, and leaves alone what never came up.
     """
 
     process: ProcessId | None = None
     wanted: bool = True
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,12 @@ def load(paths: LabPaths) -> Manifest:
 
 
 @contextmanager
-def locked(folder: Path, name: str, patience: float = 2.0) -> Iterator[None]:
+def locked(folder: Path, name: str, patience: float = 30.0) -> Iterator[None]:
     """Hold a lab's folder for one command; raises LabError when another command works on the lab.
 
     The lock is on the folder itself, so that nothing is left when `down` removes it. A command that was killed may
-    hold it a moment longer, in a child it had just forked: so it is tried for `patience` seconds.
+    hold it a moment longer, in a child it had just forked, and the watcher holds it while it starts again what died: so
+    it is tried for `patience` seconds.
     """
     limit = time.monotonic() + patience
     while True:

@@ -78,6 +78,11 @@ class LabPaths:
         """One JSON object a line for each request Neutron answered."""
         return self.log / "neutron-access.log"
 
+    @property
+    def neutron_disturbance(self) -> Path:
+        """How Neutron treats the hosts' requests, where it is to be disturbed (services/disturbance.py)."""
+        return self.run / "neutron-disturbance.json"
+
     def host(self, host: str) -> Path:
         """What belongs to one host: OVSDB's file, Docker's data, the agent's state, the upper side of /etc."""
         return self.data / "hosts" / host

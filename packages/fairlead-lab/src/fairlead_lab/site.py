@@ -70,7 +70,13 @@ class Site:
             components.mariadb(database.DATADIR),
             *components.ovn_central(self.paths.ovn),
             components.keystone(self.python, services, self.keystone_conf),
-            *components.neutron(self.python, services, self.neutron_conf, self.paths.neutron_access_log),
+            *components.neutron(
+                self.python,
+                services,
+                self.neutron_conf,
+                self.paths.neutron_access_log,
+                self.paths.neutron_disturbance,
+            ),
         ]
         for host in self.spec.host_names:
             setup = openvswitch.switch_setup(host, self.datapath, self.spec.mtu, gateway=host == self.gateway)
@@ -85,6 +91,7 @@ class Site:
                 # A dockerd that has networks of Fairlead's waits there for the agent.
                 awaited = (machine, f"{machine}/agent-socket")
             found.append(components.dockerd(machine, awaited, str(self.image)))
+        found.append(components.watcher(self.spec.name, sys.executable))
         return {component.name: component for component in found}
 
     @property

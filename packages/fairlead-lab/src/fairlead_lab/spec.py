@@ -14,6 +14,8 @@ FABRIC_ADDRESS = UNDERLAY[1]
 MAX_HOSTS = 32
 MTUS = range(1400, 9217)
 FABRIC = "fabric"
+# Where a component is that needs no namespaces of the lab's: on the machine itself.
+MACHINE = "machine"
 # Neutron's name of the underlay, and what Neutron may give to routers of it.
 PHYSICAL_NETWORK = "underlay"
 EXTERNAL_POOL = (UNDERLAY[128], UNDERLAY[254])

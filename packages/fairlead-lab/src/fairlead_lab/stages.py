@@ -1,11 +1,13 @@
 """The graph of stages that makes a lab, or mends one: a stage finds what is done already and leaves it."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from fairlead_lab import database, settings
+from fairlead_lab.components import Component
 from fairlead_lab.database import Snapshot
 from fairlead_lab.graph import Stage
 from fairlead_lab.instance_stages import instance_stages
@@ -46,6 +48,14 @@ def lab_stages(site: Site, supervisor: Supervisor, snapshot: Snapshot) -> list[S
 async def open_machine(site: Site, supervisor: Supervisor, machine: str) -> None:
     """Make the namespaces of a machine of a lab that has been made, unless they are there."""
     await _open_machine(site, supervisor, machine, database.read_secrets(site.secrets))
+
+
+async def start_components(supervisor: Supervisor, components: Collection[Component]) -> None:
+    """Start components one by one and wait until each is ready; one that runs is left."""
+    for one in components:
+        await supervisor.start(one)
+    if any(one.name.endswith(("/vswitchd", "/ovn-controller")) for one in components):
+        await warm_tunnels(supervisor.site, supervisor)
 
 
 async def warm_tunnels(site: Site, supervisor: Supervisor) -> None:

@@ -25,7 +25,7 @@ from fairlead_lab.processes import (
 )
 from fairlead_lab.readiness import wait_ready
 from fairlead_lab.site import Site
-from fairlead_lab.spec import FABRIC
+from fairlead_lab.spec import FABRIC, MACHINE
 
 _PATIENCE = 10.0
 
@@ -34,7 +34,7 @@ class Supervisor:
     """Acts on one lab; the manifest on disk is always at least as wide as the world."""
 
     def __init__(self, site: Site, file: ManifestFile, manifest: Manifest) -> None:
-        self._site = site
+        self.site = site
         self._file = file
         self.manifest = manifest
 
@@ -46,7 +46,7 @@ class Supervisor:
         """The fabric or a host; raises LabError when its namespaces are gone."""
         record = self.manifest.namespaces.get(name)
         if record is None or record.holder is None or not is_alive(record.holder):
-            down = f"`fairlead lab down --name {self._site.spec.name}`"
+            down = f"`fairlead lab down --name {self.site.spec.name}`"
             raise LabError(f"the namespaces of {name} are gone", remedy=f"{down}, then up again")
         return self._host(name, record.holder)
 
@@ -66,21 +66,21 @@ class Supervisor:
         if known is not None and is_alive(known.holder):
             return
         self.record(self.manifest.with_namespace(place, NamespaceRecord()))
-        paths = self._site.paths
+        paths = self.site.paths
         group = await self._empty_group(f"holder/{place}")
         record = await namespaces.hold(place, group, paths.component_log("namespaces"))
         assert record.holder is not None  # noqa: S101  `hold` returns no other
         host = self._host(place, record.holder)
         if place == FABRIC:
-            await namespaces.furnish_fabric(host, self._site.spec.mtu)
+            await namespaces.furnish_fabric(host, self.site.spec.mtu)
         else:
-            await namespaces.furnish_host(host, paths.host(place), namespaces.hosts_file(self._site.spec, place))
+            await namespaces.furnish_host(host, paths.host(place), namespaces.hosts_file(self.site.spec, place))
             for name, text in etc.items():
                 host.path(f"/etc/{name}").touch(mode=0o600)
                 host.path(f"/etc/{name}").write_text(text)
-        if place in self._site.spec.host_names:
+        if place in self.site.spec.host_names:
             await namespaces.wire(
-                host, self.place(FABRIC), mtu=self._site.spec.mtu, offload=self._site.datapath == "system"
+                host, self.place(FABRIC), mtu=self.site.spec.mtu, offload=self.site.datapath == "system"
             )
         self.record(self.manifest.with_namespace(place, record))
 
@@ -94,12 +94,13 @@ class Supervisor:
             component.name,
             component.ready,
             process,
-            root=self.place(component.place).path("/"),
+            root=Path("/") if component.place == MACHINE else self.place(component.place).path("/"),
             loopback_port=self.manifest.loopback_ports.get(component.name),
-            log=self._site.paths.component_log(component.name),
+            log=self.site.paths.component_log(component.name),
         )
         if component.settle:
             await self.run_in(component.place, component.settle, purpose=f"setting up {component.name}")
+        self.record(self.manifest.with_component(component.name, ComponentRecord(process, kept=True)))
 
     async def begin(self, component: Component) -> ProcessId:
         """Start a component unless it runs, and wait for nothing."""
@@ -114,19 +115,21 @@ class Supervisor:
             await self.run_in(component.place, component.prepare, purpose=f"preparing {component.name}")
         known = self.manifest.components.get(component.name, ComponentRecord())
         if component.survived and known.process is not None:
-            group = self._site.cgroups.daemon(component.name)
+            group = self.site.cgroups.daemon(component.name)
         else:
             group = await self._empty_group(component.name)
         self.record(self.manifest.with_component(component.name, ComponentRecord()))
-        argv, listening = list(component.argv), None
+        argv, listening = component.argv, None
         if component.inherits_socket:
             listening = self._listen(component.name)
-            argv = [word.replace(INHERITED_SOCKET, str(listening.fileno())) for word in argv]
+            argv = tuple(word.replace(INHERITED_SOCKET, str(listening.fileno())) for word in argv)
+        if component.place != MACHINE:
+            argv = tuple(entering(self.place(component.place).holder, argv))
         try:
             process = spawn(
-                entering(self.place(component.place).holder, argv),
+                argv,
                 cgroup=group,
-                log=self._site.paths.component_log(component.name),
+                log=self.site.paths.component_log(component.name),
                 environment=environment,
                 pass_fds=[listening.fileno()] if listening else [],
             )
@@ -152,12 +155,12 @@ class Supervisor:
         return await commands.run(self.place(place).command(["sh", "-c", script]), purpose=purpose)
 
     def _host(self, name: str, holder: ProcessId) -> Host:
-        make_group(self._site.cgroups.guests)
-        return Host(name, holder, self._site.cgroups.guests)
+        make_group(self.site.cgroups.guests)
+        return Host(name, holder, self.site.cgroups.guests)
 
     async def _empty_group(self, name: str) -> Path:
         """The cgroup of a component, made, and free of what an earlier one of its name left behind."""
-        group = self._site.cgroups.daemon(name)
+        group = self.site.cgroups.daemon(name)
         make_group(group)
         limit = time.monotonic() + _PATIENCE
         # A group lists a process until its last thread is gone, and with it the last of its sockets.
@@ -174,10 +177,10 @@ class Supervisor:
         Any user may write in it, as in /tmp: MariaDB isn't root.
         """
         prefix = component.name.replace("/", "-") + "."
-        self._site.paths.tmp.mkdir(parents=True, exist_ok=True)
-        for former in self._site.paths.tmp.glob(prefix + "*"):
+        self.site.paths.tmp.mkdir(parents=True, exist_ok=True)
+        for former in self.site.paths.tmp.glob(prefix + "*"):
             shutil.rmtree(former, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(prefix=prefix, dir=self._site.paths.tmp))
+        fresh = Path(tempfile.mkdtemp(prefix=prefix, dir=self.site.paths.tmp))
         fresh.chmod(0o1777)
         return str(fresh)
 
@@ -192,7 +195,7 @@ class Supervisor:
             listening.close()
             raise LabError(
                 f"{name} can't listen on 127.0.0.1:{known}: {error.strerror}",
-                remedy=f"end what listens there, or `fairlead lab down --name {self._site.spec.name}` and up again",
+                remedy=f"end what listens there, or `fairlead lab down --name {self.site.spec.name}` and up again",
             ) from error
         listening.listen(128)
         ports = {**self.manifest.loopback_ports, name: listening.getsockname()[1]}

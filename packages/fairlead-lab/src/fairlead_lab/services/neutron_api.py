@@ -1,9 +1,10 @@
-"""Neutron's API as a WSGI application, with an access log where FAIRLEAD_ACCESS_LOG says."""
+"""Neutron's API as a WSGI application, with an access log and a disturbance where the environment says."""
 
 import os
 import sys
 
 from access_log import AccessLog
+from disturbance import Disturbance
 
 # Importing neutron.wsgi.api reads the command line, which is gunicorn's and means nothing to Neutron.
 sys.argv = ["neutron-api"]
@@ -14,4 +15,5 @@ from neutron.wsgi import api  # noqa: E402
 # Policies are loaded at the first request, without a lock: parallel first requests would be refused.
 policy.init()
 
-application = AccessLog(api.application, os.environ["FAIRLEAD_ACCESS_LOG"])
+disturbed = Disturbance(api.application, os.environ["FAIRLEAD_DISTURBANCE"])
+application = AccessLog(disturbed, os.environ["FAIRLEAD_ACCESS_LOG"])

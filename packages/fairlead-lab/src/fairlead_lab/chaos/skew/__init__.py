@@ -1,0 +1,1 @@
+"""What an agent's Python imports as it starts, in place of its own `sitecustomize`."""
