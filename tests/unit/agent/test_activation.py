@@ -138,10 +138,11 @@ def test_systemds_own_starter_hands_the_socket_to_an_agent_that_serves_no_such_d
     """By systemd's own program: the agent reads what it hands over, and ends, as its settings have another path."""
     path = tmp_path / "elsewhere.sock"
     agent = [sys.executable, "-m", "fairlead", "agent"]
+    wanted = {"HOME": tmp_path, "FAIRLEAD_AGENT_STATE_DIR": tmp_path / "state", "FAIRLEAD_AGENT_MODE": "ovs"}
+    handed = [word for name, value in wanted.items() for word in ("-E", f"{name}={value}")]
     with subprocess.Popen(
-        ["/usr/bin/systemd-socket-activate", "-l", str(path), "-E", f"HOME={tmp_path}", *agent],
+        ["/usr/bin/systemd-socket-activate", "-l", str(path), *handed, *agent],
         stderr=subprocess.PIPE,
-        env={"FAIRLEAD_AGENT_STATE_DIR": str(tmp_path / "state"), "FAIRLEAD_AGENT_MODE": "ovs"},
         text=True,
     ) as starter:
         try:

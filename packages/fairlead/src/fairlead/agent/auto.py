@@ -7,6 +7,7 @@ from pathlib import Path
 from fairlead.adapters.kernel.routes import KernelRoutes
 from fairlead.adapters.neutron.credentials import find_cloud
 from fairlead.adapters.neutron.service import NeutronService
+from fairlead.adapters.store.folder import open_folder
 from fairlead.adapters.vif.switched import with_ovn
 from fairlead.agent.settings import Settings, with_mode
 from fairlead.core.nesting.own_port import find_own_port
@@ -42,7 +43,7 @@ def remember(settings: Settings, choice: Choice) -> None:
     """Keep the choice for the next start. Raises StoreError."""
     path = Path(settings.agent.state_dir) / FILE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        open_folder(path.parent)
         path.write_text(f"{choice.mode}\n")
     except OSError as error:
         raise StoreError(

@@ -40,10 +40,10 @@ async def run_agent(settings: Settings, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     chosen_doors(settings)
-    # Before anything is read that is remembered: on a copied disk it is another node's.
-    node_identity(Path(settings.agent.state_dir))
     manager = service_manager(environ)
     with handed_in(environ) as sockets:
+        # Before anything is read that is remembered: on a copied disk it is another node's.
+        node_identity(Path(settings.agent.state_dir))
         settled = await _settle(settings, environ, stop, manager)
         if settled is None:
             return

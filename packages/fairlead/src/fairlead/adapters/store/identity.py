@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from fairlead.adapters.store.folder import open_folder
 from fairlead.model.errors import StoreError
 from fairlead.model.tags import NODE_ID
 
@@ -29,7 +30,7 @@ def node_identity(folder: Path, *, machine: Path = _MACHINE) -> str:
     which may be missing. Raises StoreError.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        open_folder(folder)
         here = _digest(machine)
         if known := _read(folder):
             node_id, there = known
@@ -76,7 +77,7 @@ def _read(folder: Path) -> tuple[str, str] | None:
 
 def _make(folder: Path, machine: str) -> str:
     node_id, new = secrets.token_hex(NODE_ID // 2), folder / f"{FILE}.new"
-    with new.open("w") as file:
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
         file.write(f"{node_id} {machine}\n")
         file.flush()
         os.fsync(file.fileno())

@@ -17,6 +17,7 @@ import structlog
 from cattrs import BaseValidationError
 from cattrs.preconf.json import JsonConverter, make_converter
 
+from fairlead.adapters.store.folder import open_folder
 from fairlead.model.errors import StoreError
 from fairlead.model.network import IPAddress, IPNetwork
 from fairlead.ports.store import R, Record
@@ -229,7 +230,9 @@ class SqliteStore:
 def _lock(path: Path) -> IO[bytes]:
     """Hold the store for this process. The lock is on a file of its own: SQLite's belong to SQLite."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        open_folder(path.parent)
+        # SQLite gives the files beside it the rights of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         handle = open(os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")  # noqa: PTH123, SIM115
     except OSError as error:
         raise StoreError(
