@@ -67,7 +67,7 @@ async def test_a_lost_default_route_leaves_the_nic_known(launch: Launch, monkeyp
         raise NotFound("this host has no default route")
 
     monkeypatch.setattr(one.kernel, "nic", lost)
-    await one.core.blocks.guard()
+    await one.core.blocks.guarding.bring()
     assert one.guard.node.nic == "eth0"
     await one.stop()
     await one.start()

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.adapters.kernel import netlink, netlink_routes
+from fairlead.adapters.kernel import netlink_routes
+from fairlead.adapters.kernel.attributes import read_attributes
 from fairlead.adapters.kernel.netlink import Answer
 from fairlead.adapters.kernel.netlink_routes import DeviceAddress, Route
 from fairlead.model.errors import DataplaneError
@@ -30,7 +31,7 @@ def test_an_address_is_written_with_its_broadcast_and_who_made_it() -> None:
 @pytest.mark.parametrize("alone", ["10.20.0.5/32", "10.20.0.4/31", "fd00::5/128", "fd00::5/64"])
 def test_an_address_of_a_link_without_broadcast_has_none(alone: str) -> None:
     body = netlink_routes.add_address(ip_interface(alone), 7, protocol=172).body
-    assert 4 not in netlink.read_attributes(body, 8)
+    assert 4 not in read_attributes(body, 8)
 
 
 @little_endian
@@ -49,7 +50,7 @@ def test_a_default_route_is_written_with_its_device_and_metric() -> None:
 def test_a_route_on_the_link_has_no_gateway_and_the_scope_of_one() -> None:
     body = netlink_routes.add_route(ip_network("10.20.0.1/32"), None, 7, protocol=172, metric=0).body
     assert body[6] == 253
-    assert set(netlink.read_attributes(body, 12)) == {1, 4}
+    assert set(read_attributes(body, 12)) == {1, 4}
 
 
 @pytest.mark.parametrize("family", [5, 28, 128, 129])

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fairlead.adapters.neutron import NeutronService, wire
+from fairlead.adapters.neutron import NeutronService, reading
 from fairlead.adapters.neutron.client import LONGEST_PAUSE, _retry_after
 from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.errors import (
@@ -308,7 +308,7 @@ async def test_trouble_with_a_tag_is_not_taken_for_a_network_that_is_gone(
 
 def test_an_answer_that_lacks_what_was_asked_for_is_not_neutrons() -> None:
     with pytest.raises(msgspec.ValidationError, match="the answer has no 'quota'"):
-        wire.read_quota(b'{"quotas": {}}')
+        reading.read_quota(b'{"quotas": {}}')
 
 
 async def test_to_close_while_keystone_is_asked_waits_for_no_answer(cloud: FakeCloud) -> None:

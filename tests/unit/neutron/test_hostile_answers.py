@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 import pytest
 
-from fairlead.adapters.neutron import NeutronService, groups, headroom, resources, routers, trunks, wire
+from fairlead.adapters.neutron import NeutronService, groups, headroom, reading, resources, routers, trunks, wire
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import over_quota, read_answer
 from fairlead.core.reconcile.from_ports import PortRecollection
@@ -49,8 +49,8 @@ ANSWERS: list[Kind] = [
     wire.SubnetWire,
     wire.PortWire,
     wire.AddressesWire,
-    wire.QuotaDetailsWire,
-    wire.NetworkUsageWire,
+    headroom.QuotaDetailsWire,
+    headroom.NetworkUsageWire,
     wire.NamedWire,
     groups._GroupWire,
     routers._RouterWire,
@@ -132,7 +132,7 @@ def test_everything_that_is_read_is_tried() -> None:
             rest += [each for each in found if isinstance(each, type) and issubclass(each, msgspec.Struct)]
     declared = {
         one
-        for module in (wire, groups, headroom, routers, trunks)
+        for module in (wire, reading, groups, headroom, routers, trunks)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, msgspec.Struct) and one is not msgspec.Struct
     }

@@ -223,7 +223,7 @@ class BlockAgent:
     async def turn(self) -> None:
         with suppress(FairleadError):
             if not self._begun:
-                await self.core.blocks.guard()
+                await self.core.blocks.guarding.bring()
                 self._begun = True
         if self._begun:
             for steps in self.core.behind.values():

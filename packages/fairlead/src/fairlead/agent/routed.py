@@ -54,7 +54,7 @@ async def routed_parts(ground: Ground) -> AsyncIterator[Parts]:
     async def begin() -> None:
         become_router((await node.routing.nic()).name)
         await core.rebuild.ensure()
-        await core.blocks.guard()
+        await core.blocks.guarding.bring()
 
     yield Parts(
         containers=Containers(core.networks, core.attachments, core.rebuild.ensure, core.reconciliation),

@@ -143,7 +143,7 @@ class BlockCore:
         blocks = BlockMembership(node, reconciler, dataplane, guard, name=name, tell=tell)
         networks = Memberships(node.store, node.clock, blocks.locks, blocks)
         addresses = BlockAddresses(blocks, dataplane)
-        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane, blocks.guarded)
+        addressing = BlockAddressing(addresses, node.store, node.clock, dataplane, blocks.guarding.ensure)
         keeper = NetworkKeeper(networks, blocks, addresses, random=random, failed=partial(failed, "networks"))
         upkeep = Upkeep(blocks, addresses, random=random, failed=partial(failed, "upkeep"))
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from fairlead.adapters.kernel.attributes import aligned, attribute, number_attribute, read_attributes, text_attribute
 from fairlead.model.errors import DataplaneError
 
 _RECEIVE_BYTES = 65536  # the kernel never puts more into one datagram of a dump
@@ -30,7 +31,6 @@ NLM_F_REQUEST, _NLM_F_MULTI, NLM_F_ACK = 0x1, 0x2, 0x4
 NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP = 0x200, 0x400, 0x300
 _NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200  # of an answer: the request's body is left out; attributes follow
 _NLMSGERR_ATTR_MSG = 1
-_ATTRIBUTE_TYPE = 0x3FFF  # the two bits above are flags
 
 # linux/rtnetlink.h
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
@@ -48,7 +48,6 @@ _IFLA_IPVLAN_MODE, _IPVLAN_MODE_L2 = 1, 0
 
 _HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _DEVICE: Final = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
-_ATTRIBUTE: Final = struct.Struct("=HH")  # nlattr: length without padding, type
 _U32: Final = struct.Struct("=I")
 _S32: Final = struct.Struct("=i")
 _U16: Final = struct.Struct("=H")
@@ -114,7 +113,7 @@ class Reply:
 def get_link(name: str) -> Message:
     """Ask for one device by name; answered with ENODEV where there is none."""
     # No NLM_F_ACK: the device or the refusal is answer enough.
-    return Message(_RTM_GETLINK, NLM_F_REQUEST, _device() + _text(_IFLA_IFNAME, name) + _NO_STATISTICS)
+    return Message(_RTM_GETLINK, NLM_F_REQUEST, _device() + text_attribute(_IFLA_IFNAME, name) + _NO_STATISTICS)
 
 
 def get_link_at(index: int) -> Message:
@@ -138,10 +137,10 @@ def new_veth(name: str, peer: str, *, peer_mac: str, mtu: int) -> Message:
 
     peer_mac as in Vif, six bytes in hexadecimal.
     """
-    size = _number(_IFLA_MTU, mtu) if mtu else b""
+    size = number_attribute(_IFLA_MTU, mtu) if mtu else b""
     mac = attribute(_IFLA_ADDRESS, bytes.fromhex(peer_mac.replace(":", "")))
-    other = attribute(_VETH_INFO_PEER, _device() + _text(_IFLA_IFNAME, peer) + mac + size)
-    body = _device() + _text(_IFLA_IFNAME, name) + size + _info(_VETH + attribute(_IFLA_INFO_DATA, other))
+    other = attribute(_VETH_INFO_PEER, _device() + text_attribute(_IFLA_IFNAME, peer) + mac + size)
+    body = _device() + text_attribute(_IFLA_IFNAME, name) + size + _info(_VETH + attribute(_IFLA_INFO_DATA, other))
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body)
 
 
@@ -153,11 +152,11 @@ def new_over(kind: str, name: str, parent: int, *, mac: str = "", mtu: int = 0, 
     """
     body = _device()
     if name:
-        body += _text(_IFLA_IFNAME, name) + _number(_IFLA_LINK, parent)
+        body += text_attribute(_IFLA_IFNAME, name) + number_attribute(_IFLA_LINK, parent)
     if mac:
         body += attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
     if mtu:
-        body += _number(_IFLA_MTU, mtu)
+        body += number_attribute(_IFLA_MTU, mtu)
     body += _info(_kind(kind) + (attribute(_IFLA_INFO_DATA, data) if data else b""))
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body)
 
@@ -174,17 +173,17 @@ def ipvlan_settings() -> bytes:
 
 def set_alias(name: str, alias: str) -> Message:
     """Mark a device, and leave it as it is otherwise."""
-    body = _device() + _text(_IFLA_IFNAME, name) + _text(_IFLA_IFALIAS, alias)
+    body = _device() + text_attribute(_IFLA_IFNAME, name) + text_attribute(_IFLA_IFALIAS, alias)
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
 
 
 def bring_up(name: str, *, alias: str = "", mtu: int = 0) -> Message:
     """Set a device up; alias empty and mtu 0 leave those as they are."""
-    body = _device(flags=_IFF_UP, change=_IFF_UP) + _text(_IFLA_IFNAME, name)
+    body = _device(flags=_IFF_UP, change=_IFF_UP) + text_attribute(_IFLA_IFNAME, name)
     if alias:
-        body += _text(_IFLA_IFALIAS, alias)
+        body += text_attribute(_IFLA_IFALIAS, alias)
     if mtu:
-        body += _number(_IFLA_MTU, mtu)
+        body += number_attribute(_IFLA_MTU, mtu)
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
 
 
@@ -196,13 +195,13 @@ def change_link(index: int, *, namespace: int = -1, name: str = "", mac: str = "
     """
     body = _device(index=index, flags=_IFF_UP if up else 0, change=_IFF_UP)
     if namespace >= 0:
-        body += _number(_IFLA_NET_NS_FD, namespace)
+        body += number_attribute(_IFLA_NET_NS_FD, namespace)
     if mac:
         body += attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
     if mtu:
-        body += _number(_IFLA_MTU, mtu)
+        body += number_attribute(_IFLA_MTU, mtu)
     if name:
-        body += _text(_IFLA_IFNAME, name)
+        body += text_attribute(_IFLA_IFNAME, name)
     return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, body)
 
 
@@ -213,12 +212,12 @@ def delete_link(index: int) -> Message:
 
 def set_group(index: int, group: int) -> Message:
     """Put a device into a group, of which a device is in one at a time."""
-    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, _device(index=index) + _number(_IFLA_GROUP, group))
+    return Message(_RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, _device(index=index) + number_attribute(_IFLA_GROUP, group))
 
 
 def delete_group(group: int) -> Message:
     """Delete all devices of a group, not 0, waiting once for the kernel's readers; ENODEV where there are none."""
-    return Message(_RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, _device() + _number(_IFLA_GROUP, group))
+    return Message(_RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, _device() + number_attribute(_IFLA_GROUP, group))
 
 
 def exchange(messages: Sequence[Message]) -> list[Answer]:
@@ -310,19 +309,7 @@ def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         if not _HEADER.size <= length <= len(data) - at:
             raise ValueError(f"a message of {length} bytes")
         yield kind, flags, sequence, data[at + _HEADER.size : at + length]
-        at += _aligned(length)
-
-
-def read_attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
-    """Read attributes by type, from a place on. Raises ValueError and struct.error where they are in no such form."""
-    found = {}
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            raise ValueError(f"an attribute of {length} bytes")
-        found[kind & _ATTRIBUTE_TYPE] = data[at + _ATTRIBUTE.size : at + length]
-        at += _aligned(length)
-    return found
+        at += aligned(length)
 
 
 def _link(body: bytes) -> Link:
@@ -357,7 +344,7 @@ def _refusal(kind: int, flags: int, body: bytes) -> tuple[int, str]:
         return 0, ""
     at = _S32.size
     if kind == _NLMSG_ERROR:  # the request follows, its header at least
-        at += _HEADER.size if flags & _NLM_F_CAPPED else _aligned(_HEADER.unpack_from(body, at)[0])
+        at += _HEADER.size if flags & _NLM_F_CAPPED else aligned(_HEADER.unpack_from(body, at)[0])
     words = _string(read_attributes(body, at), _NLMSGERR_ATTR_MSG) if flags & NLM_F_ACK_TLVS else ""
     return -status, words or os.strerror(-status)
 
@@ -375,26 +362,8 @@ def _device(*, index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return _DEVICE.pack(socket.AF_UNSPEC, 0, index, flags, change)
 
 
-def attribute(kind: int, value: bytes) -> bytes:
-    """Write one attribute, padded to four bytes."""
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(_aligned(length) - length)
-
-
-def _text(kind: int, text: str) -> bytes:
-    return attribute(kind, text.encode() + b"\0")
-
-
-def _number(kind: int, number: int) -> bytes:
-    return attribute(kind, _U32.pack(number))
-
-
 def _info(parts: bytes) -> bytes:
     return attribute(_IFLA_LINKINFO, parts)
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
 
 
 def _kind(kind: str) -> bytes:
@@ -402,4 +371,4 @@ def _kind(kind: str) -> bytes:
 
 
 _VETH: Final = _kind("veth")
-_NO_STATISTICS: Final = _number(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)
+_NO_STATISTICS: Final = number_attribute(_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Final
 
+from fairlead.adapters.kernel.attributes import attribute, read_attributes
 from fairlead.adapters.kernel.netlink import (
     NLM_F_ACK,
     NLM_F_CREATE,
@@ -19,8 +20,6 @@ from fairlead.adapters.kernel.netlink import (
     RTM_NEWROUTE,
     Answer,
     Message,
-    attribute,
-    read_attributes,
 )
 from fairlead.model.errors import DataplaneError
 from fairlead.model.network import IPAddress, IPNetwork

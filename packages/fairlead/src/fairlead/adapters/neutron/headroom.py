@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+import msgspec
+
 from fairlead.adapters.neutron import errors, wire
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import AnswerError
@@ -10,6 +12,47 @@ from fairlead.model.network import FixedIP, Headroom, IPNetwork, Subnet
 
 # Beyond it a range counts as endless: to count what is taken of it, all ports of its network are listed.
 _MOST_TO_COUNT = 4096
+
+
+class UsageWire(msgspec.Struct):
+    """How much there is of a resource; limit -1: as much as is wanted. reserved: promised to requests under way."""
+
+    limit: int
+    used: int
+    reserved: int = 0
+
+
+class QuotaDetailsWire(msgspec.Struct):
+    """What a project has and may have, as far as it is of interest."""
+
+    port: UsageWire
+
+
+class PoolUsageWire(msgspec.Struct):
+    """How full the allocation pools of a subnet are (extension network-ip-availability-details)."""
+
+    total: int = msgspec.field(name="total_ips_in_allocation_pool")
+    used: int = msgspec.field(name="used_ips_in_allocation_pool")
+
+
+class SubnetUsageWire(msgspec.Struct):
+    """How full a subnet is: total_ips are those of the pools, used_ips count addresses outside them as well."""
+
+    subnet_id: str
+    total_ips: int
+    used_ips: int
+    pools: PoolUsageWire | None = msgspec.field(name="ip_availability_details", default=None)
+
+    @property
+    def free(self) -> int:
+        """How many addresses Neutron can still pick, as far as it says."""
+        return self.pools.total - self.pools.used if self.pools else self.total_ips - self.used_ips
+
+
+class NetworkUsageWire(msgspec.Struct):
+    """How full a network is."""
+
+    subnets: list[SubnetUsageWire] = msgspec.field(name="subnet_ip_availability", default_factory=list)
 
 
 class HeadroomGauge:
@@ -40,7 +83,7 @@ class HeadroomGauge:
                 raise errors.translate(answer) from answer
             self._quota_is_told = False
             return None
-        port = read_one(body, "quota", wire.QuotaDetailsWire).port
+        port = read_one(body, "quota", QuotaDetailsWire).port
         return max(0, port.limit - port.used - port.reserved) if port.limit >= 0 else None
 
     async def _addresses(self, network_id: str, subnets: Mapping[str, IPNetwork]) -> int | None:
@@ -53,7 +96,7 @@ class HeadroomGauge:
                     raise errors.translate(answer) from answer
                 self._usage_is_told = answer.kind == "NetworkNotFound"
             else:
-                usage = read_one(body, "network_ip_availability", wire.NetworkUsageWire)
+                usage = read_one(body, "network_ip_availability", NetworkUsageWire)
                 return min((max(0, each.free) for each in usage.subnets if each.subnet_id in subnets), default=None)
         return await self._count(network_id, {key for key, range_ in subnets.items() if _countable(range_)})
 

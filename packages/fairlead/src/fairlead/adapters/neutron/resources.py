@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from yarl import URL
 
-from fairlead.adapters.neutron import errors, wire
+from fairlead.adapters.neutron import errors, reading, wire
 from fairlead.adapters.neutron.client import NeutronClient, Query
 from fairlead.adapters.neutron.errors import AnswerError
 from fairlead.model.errors import FairleadError, NotFound
@@ -37,8 +37,8 @@ class Resources:
             asked.add(str(query))
             body = await self._client.call("GET", path, query=query)
             try:
-                items, following = wire.read_page(body, key, kind)
-            except wire.UNREADABLE as exc:
+                items, following = reading.read_page(body, key, kind)
+            except reading.UNREADABLE as exc:
                 raise errors.unreadable(f"GET {path}") from exc
             found += items
             if not following:
@@ -70,8 +70,8 @@ class Resources:
         """Read the project's quota, for an error's text: worth one more request; nothing where that fails."""
         try:
             project_id = (await self._client.token()).project_id
-            return wire.read_quota(await self._client.call("GET", f"/quotas/{project_id}"))
-        except (FairleadError, *wire.UNREADABLE):
+            return reading.read_quota(await self._client.call("GET", f"/quotas/{project_id}"))
+        except (FairleadError, *reading.UNREADABLE):
             return {}
 
     async def delete(self, path: str, *, revision: int | None = None) -> None:
@@ -113,14 +113,14 @@ def if_match(revision: int | None) -> dict[str, str]:
 def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
     """Read an answer that holds one object. Raises CloudUnavailable where it is not Neutron's."""
     try:
-        return wire.read_one(body, key, kind)
-    except wire.UNREADABLE as exc:
+        return reading.read_one(body, key, kind)
+    except reading.UNREADABLE as exc:
         raise errors.unreadable(key) from exc
 
 
 def read_several(body: bytes, key: str, kind: type[Wire]) -> list[Wire]:
     """Read an answer that holds several objects. Raises CloudUnavailable where it is not Neutron's."""
     try:
-        return wire.read_page(body, key, kind)[0]
-    except wire.UNREADABLE as exc:
+        return reading.read_page(body, key, kind)[0]
+    except reading.UNREADABLE as exc:
         raise errors.unreadable(key) from exc

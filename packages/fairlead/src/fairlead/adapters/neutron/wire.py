@@ -1,12 +1,10 @@
 """The JSON of the Networking API v2.0, as far as Fairlead reads and writes it, and its conversion to the model.
 
-What Neutron leaves empty it sends as null, also where it never did before: that is as if it had sent nothing. A text
-that is no address where one belongs is refused when it is read, with all else that is not Neutron's.
+A text that is no address where one belongs is refused when it is read, with all else that is not Neutron's (`reading`).
 """
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface, ip_network
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -224,59 +222,11 @@ class AddressesWire(msgspec.Struct):
     fixed_ips: list[FixedIPWire] = []
 
 
-class UsageWire(msgspec.Struct):
-    """How much there is of a resource; limit -1: as much as is wanted. reserved: promised to requests under way."""
-
-    limit: int
-    used: int
-    reserved: int = 0
-
-
-class QuotaDetailsWire(msgspec.Struct):
-    """What a project has and may have, as far as it is of interest."""
-
-    port: UsageWire
-
-
-class PoolUsageWire(msgspec.Struct):
-    """How full the allocation pools of a subnet are (extension network-ip-availability-details)."""
-
-    total: int = msgspec.field(name="total_ips_in_allocation_pool")
-    used: int = msgspec.field(name="used_ips_in_allocation_pool")
-
-
-class SubnetUsageWire(msgspec.Struct):
-    """How full a subnet is: total_ips are those of the pools, used_ips count addresses outside them as well."""
-
-    subnet_id: str
-    total_ips: int
-    used_ips: int
-    pools: PoolUsageWire | None = msgspec.field(name="ip_availability_details", default=None)
-
-    @property
-    def free(self) -> int:
-        """How many addresses Neutron can still pick, as far as it says."""
-        return self.pools.total - self.pools.used if self.pools else self.total_ips - self.used_ips
-
-
-class NetworkUsageWire(msgspec.Struct):
-    """How full a network is."""
-
-    subnets: list[SubnetUsageWire] = msgspec.field(name="subnet_ip_availability", default_factory=list)
-
-
 class NamedWire(msgspec.Struct):
     """Anything that has an alias or an id, where no more is of interest."""
 
     id: str = ""
     alias: str = ""
-
-
-class LinkWire(msgspec.Struct):
-    """A link of a page to its neighbours."""
-
-    rel: str
-    href: str
 
 
 class _NewNetworkWire(msgspec.Struct):
@@ -399,51 +349,3 @@ def _pools(ranges: Iterable[AddressRange]) -> list[PoolWire]:
 
 def _body(key: str, value: msgspec.Struct) -> bytes:
     return msgspec.json.encode({key: value})
-
-
-Wire = TypeVar("Wire", bound=msgspec.Struct)
-T = TypeVar("T")
-
-UNREADABLE = (ValueError, RecursionError)
-"""What an answer raises that is not Neutron's: msgspec's errors, bytes that are no UTF-8, brackets without end."""
-
-
-def read_one(body: bytes, key: str, kind: type[Wire]) -> Wire:
-    """Read {key: object}. Raises one of UNREADABLE."""
-    return _read(_members(body, key)[key], kind)
-
-
-def read_page(body: bytes, key: str, kind: type[Wire]) -> tuple[list[Wire], str]:
-    """Read {key: [objects]} and the URL of the next page, empty on the last. Raises one of UNREADABLE."""
-    members = _members(body, key)
-    items = _read(members[key], list[kind])  # type: ignore[valid-type]  # a type at run time
-    linked = _read(members[links], list[LinkWire]) if (links := f"{key}_links") in members else []
-    return items, next((link.href for link in linked if link.rel == "next"), "")
-
-
-def read_quota(body: bytes) -> dict[str, int]:
-    """Read limits by resource, such as port; -1: none. Raises one of UNREADABLE."""
-    return _read(_members(body, "quota")["quota"], dict[str, int])
-
-
-def _read(raw: msgspec.Raw, kind: type[T]) -> T:
-    """Read a value; where it is not as it should be, once more without its nulls, which cost time to find."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.ValidationError:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(raw)), kind)
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [_without_nulls(one) for one in value if one is not None]
-    return value
-
-
-def _members(body: bytes, wanted: str) -> dict[str, msgspec.Raw]:
-    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    if wanted not in members:
-        raise msgspec.ValidationError(f"the answer has no {wanted!r}")
-    return members

@@ -5,7 +5,6 @@ first node makes it, as in mode `ovs`, and the last one to give its blocks back 
 address pair on the node's port, a rule in its group, routes) is a lease, which the reconciler keeps.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ from fairlead.concurrency import KeyedLocks
 from fairlead.core.background.evidence import Evidence
 from fairlead.core.background.wake_up import WakeUp
 from fairlead.core.blocks.blocks import Block, Holder, block_of, take_block
+from fairlead.core.blocks.guarding import Guarding
 from fairlead.core.blocks.hints import make_hint
 from fairlead.core.blocks.node import RoutedNode
 from fairlead.core.blocks.overlap import refuse_overlap
@@ -32,7 +32,7 @@ from fairlead.model.network import IPAddress, IPNetwork, Network, NewNetwork, Su
 from fairlead.model.records import JoinedNetwork, JoinedSubnet, Lease, NetworkReference, ReservedAddress, Step
 from fairlead.model.tags import OWNED, block_description, is_owned, network_description, network_name, routed_tag
 from fairlead.ports.dataplane import Dataplane
-from fairlead.ports.guard import Guard, GuardedNetwork, GuardedNode
+from fairlead.ports.guard import Guard
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class BlockMembership:
     """How a node is on a network whose containers have addresses of its blocks (`Membership`), and keeps its blocks.
 
     name: this node's, for people. tell is called with the addresses of nodes that should look at a network, and the
-    hint that says so.
+    hint that says so. guarding: what lets its packets through.
     wake_up: woken where the keeper may find something to do. locks: one for each network, by the door's id.
     """
 
@@ -62,13 +62,10 @@ class BlockMembership:
         self.reconciler = reconciler
         self.wake_up = WakeUp()
         self._dataplane = dataplane
-        self._guard = guard
+        self.guarding = Guarding(node, guard)
         self._name = name
         self._tell = tell
-        self._guarding = asyncio.Lock()
         self._missing = Evidence(node.clock)
-        self._nic = ""
-        self._known_to_guard: frozenset[str] = frozenset()
         self.locks = KeyedLocks()
 
     async def look_up(self, reference: NetworkReference, cidr: IPNetwork | None) -> Found | None:  # noqa: ARG002
@@ -120,7 +117,7 @@ class BlockMembership:
         await open_port(self.node, lease)
         held = replace(record.held(network, self.node.clock.now()), mtu=nic.mtu)
         self.node.store.put(held)
-        await self.guard()
+        await self.guarding.bring()
         await self.reconciler.routes.bring()
         self.reconciler.wake()
         self._tell_peers(held)
@@ -152,7 +149,7 @@ class BlockMembership:
         self.node.store.put(grown)
         try:
             await open_port(self.node, grown)
-            await self.guard()
+            await self.guarding.bring()
         except FairleadError:
             self.node.store.put(lease)
             with suppress(FairleadError):  # the keeper finds it
@@ -170,7 +167,7 @@ class BlockMembership:
         if kept != lease:
             self.node.store.put(replace(kept, since=self.node.clock.now()))
             await open_port(self.node, kept)
-            await self.guard()
+            await self.guarding.bring()
         for block in blocks:
             await self.node.network_service.delete_subnet(block.subnet_id)
             log.info("gave a block back", network=joined.name, block=str(block.cidr))
@@ -230,26 +227,6 @@ class BlockMembership:
             if block.port_id == lease.port_id:
                 await self.node.network_service.delete_subnet(block.subnet_id)
         await self.learn(joined)
-
-    async def guard(self) -> None:
-        """Bring the packet filter to the networks that are held. Raises DataplaneError."""
-        async with self._guarding:  # what was read first is not put last
-            with suppress(NotFound):  # a host that has lost its default route has its NIC still
-                self._nic = (await self.node.routing.nic()).name
-            held = [
-                (joined, lease)
-                for joined in self.node.store.all(JoinedNetwork)
-                if joined.step is Step.HELD and (lease := self.node.store.get(Lease, joined.id))
-            ]
-            peers = {address for joined, _ in held for peer in self.peers(joined.id) for address in peer.addresses}
-            networks = tuple(_guarded(joined, lease) for joined, lease in held)
-            await self._guard.put(GuardedNode(networks, self._nic, tuple(sorted(peers, key=str))))
-            self._known_to_guard = frozenset(joined.id for joined, _ in held)
-
-    async def guarded(self, joined_id: str) -> None:
-        """Return when the packet filter knows a network: after the host's start it is empty. Raises DataplaneError."""
-        if joined_id not in self._known_to_guard:
-            await self.guard()
 
     async def blocks(self, network_id: str) -> list[Block]:
         """List a network's blocks."""
@@ -373,7 +350,7 @@ class BlockMembership:
             record = replace(record, step=Step.LEAVING, since=self.node.clock.now())
             store.put(record)
         try:
-            await self.guard()
+            await self.guarding.bring()
         except DataplaneError as error:
             log.warning("the packet filter has a network that is left", network=record.name, error=str(error))
         await self.reconciler.routes.bring()
@@ -404,8 +381,3 @@ def _one_each(peers: Sequence[Lease]) -> list[IPAddress]:
     found = [(address, peer.port_id) for peer in peers for address in peer.addresses]
     by_node = {port_id: address for address, port_id in sorted(found, key=lambda one: -one[0].version)}
     return list(by_node.values())
-
-
-def _guarded(joined: JoinedNetwork, lease: Lease) -> GuardedNetwork:
-    gateways = tuple(subnet.gateway for subnet in joined.subnets if subnet.gateway is not None)
-    return GuardedNetwork(lease.ranges, lease.parts, gateways, internal=joined.internal)

@@ -39,7 +39,7 @@ class Upkeep:
         self.addresses = Beat(self._tidy, every=ADDRESSES_EVERY, clock=clock)
 
     async def _guard(self) -> None:
-        await self._attempts.run("guard the networks", self._networks.guard())
+        await self._attempts.run("guard the networks", self._networks.guarding.bring())
 
     async def _tidy(self) -> None:
         self._addresses.take_back()
