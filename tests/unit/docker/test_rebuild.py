@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fairlead.core.background.evidence import APART
 from fairlead.core.warm.sizing import PoolLimits
 from fairlead.frontends.docker.records import AddressPool
+from fairlead.model.errors import CloudUnavailable
+from fairlead.model.network import Port
 from fairlead.model.records import Allocation, JoinedNetwork, Use
 from fairlead_lab.fakes import FakeCloud, Fault
 from tests.unit.docker.dockerd import DriverError, Host, Network, Running
@@ -193,3 +196,36 @@ async def test_a_network_that_is_made_again_after_a_loss_is_there_already(cloud:
     await pooled.rpc("NetworkDriver.CreateNetwork", {"NetworkID": network.id, "Options": {}, "IPv4Data": ranges})
     assert len(cloud.store.resources["networks"]) == 1
     await pooled.rm(await pooled.run(network))
+
+
+async def test_a_memory_is_not_rebuilt_of_a_listing_that_knows_less_than_the_switch(
+    cloud: FakeCloud, pooled: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that lags behind, or a policy that is being changed: the containers would be cut off."""
+    await some(pooled)
+    before = {one.id for one in pooled.node.port_table if one.owner}
+    await lose(pooled)
+
+    async def none(**_: object) -> list[Port]:
+        return []
+
+    with monkeypatch.context() as lagging:
+        lagging.setattr(pooled.node.network_service, "find_ports", none)
+        with pytest.raises(CloudUnavailable, match="does not tell of port"):
+            await pooled.core.rebuild.ensure()
+    await pooled.core.rebuild.ensure()
+    await pooled.patient(120)
+    assert {one.id for one in pooled.node.port_table if one.owner} == before
+
+
+async def test_a_port_that_a_later_look_does_not_know_either_is_no_more(
+    cloud: FakeCloud, pooled: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some(pooled)
+    cloud.store.resources["ports"].clear()
+    await lose(pooled)
+    with pytest.raises(CloudUnavailable):
+        await pooled.core.rebuild.ensure()
+    pooled.clock.time += APART
+    await pooled.core.rebuild.ensure()
+    assert not list(pooled.node.port_table)

@@ -17,6 +17,7 @@ import pytest
 from fairlead.adapters.neutron import NeutronService, groups, headroom, reading, resources, routers, trunks, wire
 from fairlead.adapters.neutron.client import NeutronClient
 from fairlead.adapters.neutron.errors import over_quota, read_answer
+from fairlead.core.background.evidence import Evidence
 from fairlead.core.reconcile.from_ports import PortRecollection
 from fairlead.core.warm.sizing import PoolLimits
 from fairlead.model.errors import CloudUnavailable, FairleadError, QuotaExceeded
@@ -240,7 +241,7 @@ async def test_a_null_in_neutrons_answers_ends_no_command_without_a_reason_and_n
                 await host.network_rm(network)
         await host.restart()
         with suppress(FairleadError):
-            await PortRecollection(host.node, 0.0).recollect()
+            await PortRecollection(host.node, 0.0, Evidence(host.clock)).recollect()
         await host.behind(60)
     finally:
         monkeypatch.undo()

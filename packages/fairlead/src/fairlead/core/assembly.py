@@ -98,7 +98,7 @@ class PortCore:
             warm=warm,
             keeper=Keeper(node, networks, warm, wake_up=wake_up, setbacks=setbacks, random=random),
             reconciliation=Reconciliation(world, node.clock, setbacks.backoff, attempts, random=random),
-            rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down).recollect),
+            rebuild=Rebuild(node.store, PortRecollection(node, limits.cool_down, Evidence(node.clock)).recollect),
             unawaited=unawaited,
         )
 

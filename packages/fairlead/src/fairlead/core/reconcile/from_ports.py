@@ -6,14 +6,16 @@ of the door's id, which the door's next request completes). The switch tells whi
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from fairlead.core.background.evidence import Evidence
 from fairlead.core.nesting.nesting import Nested
 from fairlead.core.warm.node import Node
 from fairlead.core.warm.own_ports import own_ports, untagged_ports
+from fairlead.model.errors import CloudUnavailable
 from fairlead.model.network import Network, Port
 from fairlead.model.records import Allocation, JoinedNetwork, JoinedSubnet, Step
 from fairlead.model.tags import (
@@ -33,16 +35,24 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PortRecollection:
-    """Fills a store that knows nothing of its node. rest: seconds that a free port rests before it is given out."""
+    """Fills a store that knows nothing of its node. rest: seconds that a free port rests before it is given out.
+
+    missing: that Neutron once did not know what the switch tells of.
+    """
 
     node: Node
     rest: float
+    missing: Evidence
 
     async def recollect(self) -> None:
-        """Ask Neutron and the switch. Raises what NetworkService and Dataplane raise."""
+        """Ask Neutron and the switch.
+
+        Raises CloudUnavailable where Neutron does not know a port that is in a sandbox here, until a later look has
+        confirmed it, and what NetworkService and Dataplane raise.
+        """
         service, host = self.node.network_service, await self.node.host()
         plugged = await self.node.dataplane.plugged()
-        ports = await self._own_ports(host, {one.port_id for one in plugged})
+        ports = await self._own_ports(host, plugged)
         untagged = await untagged_ports(self.node)
         networks = {one.id: one for one in await service.find_networks(tags=(OWNED,), own=True)}
         served: defaultdict[str, list[Port]] = defaultdict(list)
@@ -65,16 +75,16 @@ class PortRecollection:
             attached = sum(bool(one.owner) for one in self.node.port_table)
             log.warning("rebuilt this node's memory", networks=len(served), ports=len(ports), attached=attached)
 
-    async def _own_ports(self, host: str, plugged: Collection[str]) -> list[Port]:
+    async def _own_ports(self, host: str, plugged: Sequence[Plugged]) -> list[Port]:
         """List this node's ports: tagged with its id, or with its name and no id, as up to 0.1, or plugged here.
 
         What else has the host's name is another node's, or this one's from before its state folder was lost.
         """
         service = self.node.network_service
         own = {port.id: port for port in await own_ports(self.node)}
-        others = 0
+        here, others = {one.port_id for one in plugged}, 0
         for port in await service.find_ports(tags=(OWNED, host_tag(host))):
-            if port.id in plugged or not is_of_another_node(port.tags, self.node.id):
+            if port.id in here or not is_of_another_node(port.tags, self.node.id):
                 own[port.id] = port
             else:
                 others += 1
@@ -85,7 +95,19 @@ class PortRecollection:
                 host=host,
                 remedy=f"give the nodes different names; of one that is gone: `fairlead agent retire {host}`",
             )
+        for port_id in here - own.keys():
+            own |= {port.id: port for port in await service.find_ports(port_id=port_id) if OWNED in port.tags}
+        self._doubt([one.port_id for one in plugged if one.away and one.port_id not in own])
         return list(own.values())
+
+    def _doubt(self, lost: Sequence[str]) -> None:
+        """Raise CloudUnavailable where containers have ports that Neutron does not tell of: they would be cut off."""
+        if lost and not self.missing.missed(self.node.id):
+            raise CloudUnavailable(
+                f"Neutron does not tell of port {lost[0]}, which a container of this host has",
+                remedy="it is asked again in a moment, and believed then",
+            )
+        self.missing.forget(self.node.id)
 
     async def _join(self, joined_id: str, network: Network, ports: Sequence[Port]) -> None:
         used = {fixed.subnet_id for port in ports for fixed in port.fixed_ips}
