@@ -33,11 +33,13 @@ def reconcile(docker: Docker, *options: str) -> tuple[int, list[dict[str, str]]]
 
 
 def remove_unheard(lab: Any, docker: Docker, name: str) -> None:
-    """Remove a container while its host's agent is away: dockerd tells nobody, and forgets it."""
-    lab.stop("agent", docker.host.name)
+    """Remove a container while its host's agent is away, and nobody keeps its socket: dockerd tells nobody."""
+    for component in ("agent", "agent-socket"):
+        lab.stop(component, docker.host.name)
     docker.host.run([DOCKER, "rm", "-f", name], timeout=120)
     docker.containers.remove(name)
-    lab.start("agent", docker.host.name)
+    for component in ("agent-socket", "agent"):
+        lab.start(component, docker.host.name)
 
 
 def test_a_container_removed_while_the_agent_was_away_gives_its_address_back(lab: Any, h1: Docker, h2: Docker) -> None:
