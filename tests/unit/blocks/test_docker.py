@@ -351,3 +351,25 @@ async def test_an_address_that_was_given_back_rests_while_others_of_the_block_ar
     first = await node.run(network)
     await node.rm(first)
     assert first.address not in {(await node.run(network)).address for _ in range(20)}
+
+
+async def test_a_network_that_is_made_again_keeps_its_routes_while_the_former_one_is_forgotten(
+    site: Site, launch: Launch
+) -> None:
+    """A node tends to hold the same block again, and what is left of the former lease is looked for twice."""
+    one, two = await launch(1), await launch(2, network=1)
+    former = [await node.network_create(WEB) for node in (one, two)]
+    await settle(one, two)
+    for node, network in zip((one, two), former, strict=True):
+        await node.network_rm(network)
+    for node in (one, two):
+        await node.network_create(WEB)
+    wanted = set((await blocks(site)).items())
+    assert len(wanted) == 2
+    seen = []
+    for _ in range(20):
+        for node in (one, two):
+            await node.behind(2)
+            seen.append(await site.routes() == wanted)
+    assert seen[-1]
+    assert all(seen[seen.index(True) :]), "a route went and came"

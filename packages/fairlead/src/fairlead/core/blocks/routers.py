@@ -62,12 +62,16 @@ async def route_lease(node: RoutedNode, lease: Lease, port: Port) -> list[RouteC
 async def unroute_lease(node: RoutedNode, lease: Lease, port: Port) -> list[RouteChange]:
     """Take the routes of an ended lease off the routers that this node's subnets have; return what that changed.
 
-    Raises as NetworkService.
+    Those that a lease after it has stay: a node tends to hold the same block again. Raises as NetworkService.
     """
+    others = [one for one in node.store.all(Lease) if one.id != lease.id and not one.ended]
+    wanted = {route for one in others if one.routed or not one.own for route in wanted_routes(one)}
     changes = []
     for router in await node.network_service.find_routers([fixed.subnet_id for fixed in port.fixed_ips]):
         dead = tuple(
-            route for route in router.routes if route.destination in lease.parts and route.nexthop in lease.addresses
+            route
+            for route in router.routes
+            if route.destination in lease.parts and route.nexthop in lease.addresses and route not in wanted
         )
         if dead:
             change = RouteChange(router.id, removed=dead)
