@@ -68,7 +68,7 @@ class Door:
 
     def _learn(self, body: bytes, answer: dict[str, Any]) -> None:
         """Remember what answers gave, and what was accepted."""
-        sent = json.loads(body.decode(errors="replace")) if answer and body else {}
+        sent = json.loads(body.strip().decode(errors="replace") or "{}") if answer else {}
         for name in ("PoolID", "Pool", "Address", "NetworkID", "EndpointID"):
             value = answer.get(name) or (sent.get(name) if isinstance(sent, dict) else None)
             if isinstance(value, str) and value:
