@@ -44,7 +44,14 @@ async def test_one_that_does_not_come_is_not_waited_for_for_ever(tmp_path: Path)
 
 async def test_an_agent_that_is_to_stop_waits_no_more(tmp_path: Path) -> None:
     stop = asyncio.Event()
-    await await_switch(settings(tmp_path), stop, lambda _: stop.set())
+    refused = list[FairleadError]()
+
+    def missing(error: FairleadError) -> None:
+        refused.append(error)
+        stop.set()
+
+    await await_switch(settings(tmp_path), stop, missing)
+    assert len(refused) == 1
 
 
 @pytest.mark.parametrize("mode", ["routed", "trunk", "ipvlan"])

@@ -152,7 +152,9 @@ async def test_a_start_at_the_quota_is_served_by_a_refill_under_way(
     network = await one.network_create(SUBNET)
     cloud.set_quota(port=2)
     async with refill(one, 2, monkeypatch):
-        await one.run(network)
+        served = await one.run(network)
+    assert bare(served) in {port["fixed_ips"][0]["ip_address"] for port in ports(cloud)}
+    assert len(ports(cloud)) == 2
 
 
 async def test_at_the_quota_a_waiting_port_gives_way_to_a_chosen_address(cloud: FakeCloud, one: Host) -> None:

@@ -25,5 +25,6 @@ def bring_back(store: LeaseStore, kinds: Iterable[type[Record]], now: float) -> 
             moments = {name: at for name in names if (at := getattr(record, name))}
             ahead = max((at for name, at in moments.items() if name in BEEN), default=now) - now
             if ahead > 0:
-                moved: Any = replace(record, **{name: at - ahead for name, at in moments.items()})  # type: ignore[type-var]
+                back = {name: at - ahead for name, at in moments.items()}
+                moved: Any = replace(record, **back)  # type: ignore[type-var]  # a dataclass, all are
                 store.put(moved)
